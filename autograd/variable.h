@@ -1,0 +1,88 @@
+#pragma once
+// Reverse-mode differentiation: a Variable is a tensor that remembers the op that made it.
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace lgms::autograd {
+
+class Grads;
+// The backward half of an op: from what forward saved and dy = dL/dy, put dL/d(input i) with grads.put(i, ...).
+// Closures capture numbers, never tensors, so that the saved list is all that is alive.
+using Backward = std::function<void(std::span<const Tensor> saved, const Tensor& dy, Grads& grads)>;
+
+// A value in the graph. Copying shares it. A default one is undefined: an absent bias, say.
+class Variable {
+ public:
+  Variable() = default;
+  // A leaf: an input (requires_grad false) or a parameter (true).
+  explicit Variable(Tensor value, bool requires_grad = false);
+
+  // The result of an op: op names it; saved: tensors that backward will read. With gradients off, or where no input
+  // needs one, nothing but the value is kept.
+  static Variable from_op(const char* op, Tensor value, std::vector<Variable> inputs, std::vector<Tensor> saved,
+                          Backward backward);
+
+  bool defined() const { return node_ != nullptr; }
+  const Tensor& value() const;
+  const Shape& shape() const { return value().shape(); }
+  bool requires_grad() const;
+  // dL/d(this) after backward(); undefined before. Kept for leaves only. Accumulates until clear_grad.
+  const Tensor& grad() const;
+  void clear_grad() const;
+
+ private:
+  friend class Grads;
+  friend void backward(const Variable&, const Tensor&);
+  friend std::vector<struct SavedTensor> saved_tensors(const Variable&);
+  struct Node;
+  std::shared_ptr<Node> node_;
+};
+
+// Where backward puts its results. An input that needs no gradient (the image under the stem, an undefined bias) is
+// absent: ask wants(i) before computing it.
+class Grads {
+ public:
+  bool wants(size_t i) const;
+  // dL/d(input i). The tensor may share storage with dy, or be used for several inputs: it is never written to once it
+  // is shared. A second contribution to the same value is added to the first. Throws Error{internal} on a wrong shape.
+  void put(size_t i, Tensor gradient);
+
+ private:
+  friend void backward(const Variable&, const Tensor&);
+  explicit Grads(const Variable::Node& node) : node_(node) {}
+  const Variable::Node& node_;
+};
+
+// Walks the graph back from root, newest op first, adding to the grad of every leaf that requires one; what ops saved
+// is freed as it is passed, so a graph can be walked once. seed: dL/d(root), absent for a scalar root (then 1).
+// Throws Error{internal} where a saved tensor was written to in place since, or the graph was walked before.
+void backward(const Variable& root, const Tensor& seed = {});
+
+// While one is alive this thread records nothing.
+class NoGrad {
+ public:
+  NoGrad();
+  ~NoGrad();
+  NoGrad(const NoGrad&) = delete;
+  NoGrad& operator=(const NoGrad&) = delete;
+
+ private:
+  bool before_;
+};
+bool gradients_enabled();
+
+// What the graph under root keeps alive for backward: one row per saved tensor, storage shared by several rows counted
+// in the first.
+struct SavedTensor {
+  std::string op;
+  Shape shape;
+  int64_t bytes;  // 0 where an earlier row already counted the storage
+};
+std::vector<SavedTensor> saved_tensors(const Variable& root);
+
+}  // namespace lgms::autograd

@@ -1,0 +1,59 @@
+#include "core/context.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "core/error.h"
+
+namespace lgms {
+namespace {
+
+thread_local Context* current_context = nullptr;
+
+Isa isa_from_environment() {
+  const char* name = std::getenv("LGMS_ISA");
+  return name && *name ? isa_from_name(name) : best_isa();
+}
+
+}  // namespace
+
+Context::Context(ContextOptions options)
+    : options_(std::move(options)),
+      threads_(options_.threads == 0 ? available_cpus() : options_.threads),
+      isa_(options_.isa ? *options_.isa : isa_from_environment()),
+      allocator_(std::make_shared<Allocator>(options_.memory_limit)) {
+  check(supported(isa_), ErrorKind::device, "[isa] ", name_of(isa_), ": this CPU has no more than ",
+        name_of(best_isa()));
+  if (!options_.executor) pool_ = std::make_unique<ThreadPool>(threads_);
+}
+
+Context& Context::current() {
+  if (current_context) return *current_context;
+  thread_local Context own;
+  return own;
+}
+
+Context::Scope::Scope(Context& context) : before_(current_context) { current_context = &context; }
+Context::Scope::~Scope() { current_context = before_; }
+
+void Context::parallel(int64_t pieces, FunctionRef<void(int64_t, int)> body) {
+  if (pool_)
+    pool_->run(pieces, body);
+  else
+    options_.executor(pieces, body);
+}
+
+void parallel_ranges(int64_t units, int64_t grain, FunctionRef<void(int64_t, int64_t, int)> body) {
+  if (units <= 0) return;
+  Context& context = Context::current();
+  const Blocks blocks = blocks_of(units, grain, context.threads() == 1 ? 1 : int64_t{4} * context.threads());
+  context.parallel(blocks.count, [&](int64_t block, int worker) {
+    if (blocks.first(block) < blocks.last(block)) body(blocks.first(block), blocks.last(block), worker);
+  });
+}
+
+Blocks blocks_of(int64_t units, int64_t grain, int64_t most) {
+  return {units, std::clamp<int64_t>(units / std::max<int64_t>(grain, 1), 1, std::max<int64_t>(most, 1))};
+}
+
+}  // namespace lgms

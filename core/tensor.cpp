@@ -1,0 +1,184 @@
+#include "core/tensor.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/context.h"
+#include "core/error.h"
+
+namespace lgms {
+
+// A block of the allocator that it came from, which it keeps alive.
+class Storage {
+ public:
+  explicit Storage(int64_t bytes)
+      : allocator_(Context::current().allocator()), bytes_(bytes), data_(allocator_->allocate(bytes)) {}
+  ~Storage() { allocator_->release(data_, bytes_); }
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+
+  void* data() const { return data_; }
+  int64_t bytes() const { return bytes_; }
+  uint64_t version = 0;
+
+ private:
+  std::shared_ptr<Allocator> allocator_;
+  int64_t bytes_;
+  void* data_;
+};
+
+namespace {
+
+// Calls f with a value of the C++ type that dtype names.
+template <class F>
+void with_type(DType dtype, const F& f) {
+  switch (dtype) {
+    case DType::f32: return f(float{});
+    case DType::f64: return f(double{});
+    case DType::i64: return f(int64_t{});
+    case DType::u8: return f(uint8_t{});
+  }
+}
+
+}  // namespace
+
+TensorView::TensorView(void* data, DType dtype, const Shape& shape, int64_t row_stride, Device device)
+    : data_(data), dtype_(dtype), device_(device), shape_(shape),
+      row_stride_(row_stride == 0 ? shape.channels() : row_stride) {
+  check(row_stride_ >= shape.channels(), ErrorKind::usage, "[tensor] row_stride: expected at least the ",
+        shape.channels(), " channels, got ", row_stride_);
+}
+
+void TensorView::require(DType wanted, bool dense_on_host) const {
+  check(dtype_ == wanted || !defined(), ErrorKind::internal, "[tensor] element type: expected ", wanted, ", got ", dtype_);
+  if (!dense_on_host) return;
+  check(device_ == Device::cpu, ErrorKind::internal, "[tensor] device: expected cpu, got ", device_);
+  check(is_dense(), ErrorKind::internal, "[tensor] expected a dense tensor, got shape ", shape_, " at row stride ",
+        row_stride_);
+}
+
+Tensor Tensor::empty(const Shape& shape, DType dtype) {
+  Tensor t;
+  t.storage_ = std::make_shared<Storage>(shape.numel() * size_of(dtype));
+  t.data_ = t.storage_->data();
+  t.dtype_ = dtype;
+  t.shape_ = shape;
+  t.row_stride_ = shape.channels();
+  return t;
+}
+
+Tensor Tensor::zeros(const Shape& shape, DType dtype) {
+  Tensor t = empty(shape, dtype);
+  std::memset(t.data_, 0, static_cast<size_t>(shape.numel() * size_of(dtype)));
+  return t;
+}
+
+Tensor Tensor::full(const Shape& shape, double value, DType dtype) {
+  Tensor t = empty(shape, dtype);
+  t.fill(value);
+  return t;
+}
+
+template <class T>
+Tensor Tensor::from(const Shape& shape, std::span<const T> values) {
+  check(static_cast<int64_t>(values.size()) == shape.numel(), ErrorKind::usage, "[tensor] values: expected ",
+        shape.numel(), " for shape ", shape, ", got ", values.size());
+  Tensor t = empty(shape, dtype_of<T>);
+  std::copy(values.begin(), values.end(), t.data<T>());
+  return t;
+}
+template Tensor Tensor::from(const Shape&, std::span<const float>);
+template Tensor Tensor::from(const Shape&, std::span<const double>);
+template Tensor Tensor::from(const Shape&, std::span<const int64_t>);
+template Tensor Tensor::from(const Shape&, std::span<const uint8_t>);
+
+Tensor Tensor::slice(int64_t first, int64_t count) const {
+  check(shape_.rank() > 0 && first >= 0 && count >= 0 && first + count <= channels(), ErrorKind::usage,
+        "[slice] channels: expected a range within ", channels(), ", got ", first, " + ", count);
+  Tensor t = *this;
+  t.data_ = static_cast<char*>(data_) + first * size_of(dtype_);
+  t.shape_ = shape_.with_channels(count);
+  return t;
+}
+
+Tensor Tensor::slice_batch(int64_t first, int64_t count) const {
+  check(shape_.rank() > 1 && first >= 0 && count >= 0 && first + count <= shape_[0], ErrorKind::usage,
+        "[slice_batch] images: expected a range within ", shape_, ", got ", first, " + ", count);
+  std::vector<int64_t> extents(shape_.extents().begin(), shape_.extents().end());
+  const int64_t rows_per_image = shape_[0] == 0 ? 0 : rows() / shape_[0];
+  extents[0] = count;
+  Tensor t = *this;
+  t.data_ = static_cast<char*>(data_) + first * rows_per_image * row_stride_ * size_of(dtype_);
+  t.shape_ = Shape(extents);
+  return t;
+}
+
+Tensor Tensor::reshaped(const Shape& shape) const {
+  check(shape.numel() == numel() && (is_dense() || shape.channels() == channels()), ErrorKind::usage,
+        "[reshaped] shape: expected the elements of ", shape_, is_dense() ? "" : " (strided)", ", got ", shape);
+  Tensor t = *this;
+  t.shape_ = shape;
+  t.row_stride_ = is_dense() ? shape.channels() : row_stride_;
+  return t;
+}
+
+Tensor Tensor::clone() const {
+  Tensor t = empty(shape_, dtype_);
+  t.copy_from(*this);
+  return t;
+}
+
+Tensor Tensor::dense() const { return is_dense() ? *this : clone(); }
+
+Tensor Tensor::to(DType dtype) const {
+  if (dtype == dtype_) return *this;
+  const Tensor source = dense();
+  Tensor t = empty(shape_, dtype);
+  with_type(dtype_, [&](auto from) {
+    with_type(dtype, [&](auto into) {
+      const auto values = source.span<decltype(from)>();
+      std::transform(values.begin(), values.end(), t.span<decltype(into)>().begin(),
+                     [](auto v) { return static_cast<decltype(into)>(v); });
+    });
+  });
+  return t;
+}
+
+void Tensor::fill(double value) const {
+  check(device_ == Device::cpu, ErrorKind::internal, "[fill] device: expected cpu, got ", device_);
+  with_type(dtype_, [&](auto zero) {
+    using T = decltype(zero);
+    for (int64_t row = 0; row < rows(); ++row)
+      std::fill_n(data<T>() + row * row_stride_, channels(), static_cast<T>(value));
+  });
+}
+
+void Tensor::copy_from(const TensorView& source) const { copy(source, *this); }
+
+void copy(const TensorView& source, const TensorView& destination) {
+  check(source.shape() == destination.shape() && source.dtype() == destination.dtype(), ErrorKind::usage,
+        "[copy] source: expected ", destination.dtype(), " ", destination.shape(), ", got ", source.dtype(), " ",
+        source.shape());
+  check(source.device() == Device::cpu && destination.device() == Device::cpu, ErrorKind::internal,
+        "[copy] expected tensors on the cpu");
+  with_type(source.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const int64_t c = source.channels();
+    const T* from = source.data<T>();
+    T* into = destination.data<T>();
+    if (source.is_dense() && destination.is_dense()) {
+      std::copy_n(from, source.numel(), into);
+      return;
+    }
+    parallel_ranges(source.rows(), 1 + 16384 / std::max<int64_t>(c, 1), [&](int64_t first, int64_t last, int) {
+      for (int64_t row = first; row < last; ++row)
+        std::copy_n(from + row * source.row_stride(), c, into + row * destination.row_stride());
+    });
+  });
+}
+
+uint64_t Tensor::version() const { return storage_ ? storage_->version : 0; }
+void Tensor::bump_version() const { if (storage_) ++storage_->version; }
+int64_t Tensor::storage_bytes() const { return storage_ ? storage_->bytes() : 0; }
+
+}  // namespace lgms

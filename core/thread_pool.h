@@ -1,0 +1,64 @@
+#pragma once
+// Threads that run the pieces of one op. The pieces never depend on the number of threads; only who runs them does.
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace lgms {
+
+// Non-owning reference to a callable: no allocation per parallel region.
+template <class Signature> class FunctionRef;
+template <class R, class... Args>
+class FunctionRef<R(Args...)> {
+ public:
+  template <class F>
+  FunctionRef(const F& f)  // NOLINT: implicit on purpose
+      : object_(&f), call_([](const void* object, Args... args) -> R {
+          return (*static_cast<const F*>(object))(args...);
+        }) {}
+  R operator()(Args... args) const { return call_(object_, args...); }
+
+ private:
+  const void* object_;
+  R (*call_)(const void*, Args...);
+};
+
+// run(pieces, body) calls body(piece, worker) once for every piece in [0, pieces), worker in [0, threads()), the caller
+// being worker 0, and returns when all are done. The first exception of a piece is rethrown in the caller. Between
+// regions workers spin for about 50 us, then sleep. threads = 1 creates no thread. One region at a time; a nested
+// run executes in the calling worker alone.
+class ThreadPool {
+ public:
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+  void run(int64_t pieces, FunctionRef<void(int64_t piece, int worker)> body);
+
+ private:
+  void work(int worker);
+  void take_pieces(int worker);
+
+  std::vector<std::thread> workers_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  alignas(64) std::atomic<uint64_t> region_{0};  // bumped once per region
+  alignas(64) std::atomic<int64_t> next_piece_{0};
+  alignas(64) std::atomic<int> running_{0};
+  const FunctionRef<void(int64_t, int)>* body_ = nullptr;
+  int64_t pieces_ = 0;
+  bool stop_ = false;
+  std::exception_ptr error_;
+};
+
+// The number of CPUs this process may use: affinity mask and cgroup cpu.max, at least 1.
+int available_cpus();
+
+}  // namespace lgms
