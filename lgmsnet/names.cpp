@@ -1,0 +1,71 @@
+#include "lgmsnet/names.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace lgms {
+namespace {
+
+class Reader {
+ public:
+  Reader(const NamedTensors& tensors, const std::string& source) : tensors_(tensors), source_(source) {}
+
+  const Shape* find(const std::string& name) const {
+    for (const auto& [key, tensor] : tensors_)
+      if (key == name) return &tensor.shape();
+    return nullptr;
+  }
+  const Shape& shape(const std::string& name, int least_rank) const {
+    const Shape* found = find(name);
+    check(found != nullptr, ErrorKind::model, "[", source_, "] expected the weights of LGMSNet, with a tensor ", name,
+          "; it is not there");
+    check(found->rank() >= least_rank, ErrorKind::model, "[", source_, "] ", name, ": expected rank ", least_rank,
+          " or more, got ", *found);
+    return *found;
+  }
+  // The split of a GMS block: the transformer's width, and the rest.
+  Split split(const std::string& block) const {
+    const int64_t attention = shape(block + ".transformer.layers.0.0.norm.weight", 1)[0];
+    return {attention, shape(block + ".conv1.0.weight", 4)[0] - attention};
+  }
+  // Encoder stage i ends with conv1_silu at the index that follows its LMS blocks.
+  int64_t depth(const std::string& stage) const {
+    int64_t depth = 0;
+    while (find(stage + "." + std::to_string(depth) + ".local_dwc.weight")) ++depth;
+    return depth;
+  }
+  int64_t width(const std::string& stage) const {
+    return shape(stage + "." + std::to_string(depth(stage)) + ".0.weight", 4)[0];
+  }
+
+ private:
+  const NamedTensors& tensors_;
+  const std::string& source_;
+};
+
+}  // namespace
+
+NamedTensors strip_prefix(NamedTensors tensors) {
+  for (const std::string prefix : {"module.", "backbone."})
+    if (std::all_of(tensors.begin(), tensors.end(), [&](const auto& t) { return t.first.starts_with(prefix); }))
+      for (auto& [name, tensor] : tensors) name.erase(0, prefix.size());
+  return tensors;
+}
+
+Config config_of(const NamedTensors& tensors, const std::string& source) {
+  const Reader r(tensors, source);
+  Config config;
+  const Shape& stem = r.shape("stem.conv.0.weight", 4);
+  config.rank = stem.rank() - 2;
+  config.in_channels = stem[1];
+  config.classes = r.shape("Conv_1x1.weight", 4)[0];
+  config.dims = {stem[0], r.width("encoder2"), r.width("encoder3"), r.shape("encoder4.0.conv1.0.weight", 4)[0],
+                 r.shape("encoder5.0.conv1.0.weight", 4)[0]};
+  config.splits = {r.split("encoder4.0"), r.split("encoder5.0"), r.split("Up_conv5"), r.split("Up_conv4.1")};
+  config.depths = {r.depth("encoder1"), r.depth("encoder2"), r.depth("encoder3")};
+  config.validate(source);
+  return config;
+}
+
+}  // namespace lgms
