@@ -1,0 +1,68 @@
+#pragma once
+// Convolution and its data gradient (formula, shapes and source: dims.h). The gradient by x is the convolution of dy
+// with the weights turned around: inputs and outputs swapped, taps mirrored,
+//   dx[n,p,i] = sum over taps t and outputs o of i's group of weight[o,i,t] * dy[n, p - t + k/2, o],
+// so one list of implementations serves both. The weight gradient is in weight_gradient.h.
+#include "kernels/convolution/dims.h"
+#include "kernels/impl.h"
+
+namespace lgms::kernels {
+
+// x: [N,D,H,W,Cin], y: [N,D,H,W,Cout], f32 or f64, any row strides; weight: dense [Cout, Cin/groups, k...] with two,
+// three or no odd extents k (none: a linear layer); bias: [Cout] or undefined. Overwrites y, which may not overlap x.
+// Takes scratch from the context. Throws Error{usage} on shapes or types that do not fit together.
+void convolution_forward(const TensorView& x, const TensorView& weight, const TensorView& bias, int64_t groups,
+                         const TensorView& y);
+// dy: [N,D,H,W,Cout], dx: [N,D,H,W,Cin]; otherwise as above. Overwrites dx.
+void convolution_data_gradient(const TensorView& dy, const TensorView& weight, int64_t groups, const TensorView& dx);
+
+// The dims of a convolution from x to y, after all checks; argument names are prefixed by d where gradient is true.
+ConvolutionDims convolution_dims(const char* op, const TensorView& x, const TensorView& weight, int64_t groups,
+                                 const TensorView& y, bool dx = false, bool dweight = false, bool dy = false);
+
+// Weights in memory as an implementation sees them: from input i to output o of group g by tap t they are
+// data[g * group + o * out + i * in + t * tap]. For the data gradient data is the last tap, and tap is -1.
+template <class T>
+struct ConvolutionWeights {
+  const T* data;
+  int64_t group, out, in, tap;
+  T operator()(int64_t g, int64_t o, int64_t i, int64_t t) const {
+    return data[g * group + o * out + i * in + t * tap];
+  }
+};
+
+// One implementation. Weights are packed first, then any range of units of output is computed from them; both kinds of
+// units depend on dims only. run adds bias unless it is null; scratch belongs to one call of run.
+template <class T>
+struct ConvolutionImpl {
+  const char* name;
+  Isa isa;
+  bool (*accepts)(const ConvolutionDims&);
+  int64_t (*packed_size)(const ConvolutionDims&);  // elements
+  int64_t (*pack_units)(const ConvolutionDims&);
+  void (*pack)(const ConvolutionDims&, int64_t first, int64_t last, const ConvolutionWeights<T>&, T* packed);
+  int64_t (*units)(const ConvolutionDims&);
+  int64_t (*scratch_size)(const ConvolutionDims&);  // elements
+  void (*run)(const ConvolutionDims&, int64_t first, int64_t last, const T* x, const T* packed, const T* bias, T* y,
+              T* scratch);
+};
+// Implementations in this build, fastest first, reference last.
+std::span<const ConvolutionImpl<float>> convolution_impls();
+
+// Packs and runs one implementation on all of y, in the threads and memory of the current context.
+template <class T>
+void run_convolution(const ConvolutionImpl<T>& impl, const ConvolutionDims& d, const T* x,
+                     const ConvolutionWeights<T>& weights, const T* bias, T* y);
+// The weights of a convolution as they lie in memory, and as its data gradient sees them (whose dims have cin and cout
+// swapped). d: the dims of the forward convolution.
+template <class T>
+ConvolutionWeights<T> forward_weights(const ConvolutionDims& d, const T* weight) {
+  return {weight, d.cout / d.groups * (d.cin / d.groups) * d.taps(), d.cin / d.groups * d.taps(), d.taps(), 1};
+}
+template <class T>
+ConvolutionWeights<T> turned_weights(const ConvolutionDims& d, const T* weight) {
+  const ConvolutionWeights<T> w = forward_weights(d, weight);
+  return {weight + d.taps() - 1, w.group, w.in, w.out, -1};
+}
+
+}  // namespace lgms::kernels

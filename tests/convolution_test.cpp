@@ -1,0 +1,197 @@
+#include "kernels/convolution/convolution.h"
+
+#include <array>
+
+#include "autograd/gradcheck.h"
+#include "autograd/ops.h"
+#include "kernels/convolution/reference.h"
+#include "tests/support/testing.h"
+
+using namespace lgms;
+using namespace lgms::testing;
+using kernels::ConvolutionDims;
+
+namespace {
+
+// The formula of dims.h, as directly as it can be written.
+Tensor by_definition(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t groups) {
+  const Shape &s = x.shape(), &k = weight.shape();
+  const int64_t kd = k.rank() == 5 ? k[2] : 1, kh = k.rank() == 2 ? 1 : k[-2], kw = k.rank() == 2 ? 1 : k[-1];
+  Tensor y = Tensor::empty(s.with_channels(k[0]), DType::f64);
+  const auto at = [&](int64_t n, int64_t z, int64_t h, int64_t w, int64_t c) {
+    if (z < 0 || h < 0 || w < 0 || z >= s[1] || h >= s[2] || w >= s[3]) return 0.0;
+    return x.data<double>()[(((n * s[1] + z) * s[2] + h) * s[3] + w) * x.row_stride() + c];
+  };
+  int64_t element = 0;
+  for (int64_t n = 0; n < s[0]; ++n)
+    for (int64_t z = 0; z < s[1]; ++z)
+      for (int64_t h = 0; h < s[2]; ++h)
+        for (int64_t w = 0; w < s[3]; ++w)
+          for (int64_t o = 0; o < k[0]; ++o, ++element) {
+            double sum = bias.defined() ? bias.data<double>()[o] : 0;
+            for (int64_t i = 0; i < k[1]; ++i)
+              for (int64_t t = 0; t < kd * kh * kw; ++t)
+                sum += weight.data<double>()[(o * k[1] + i) * kd * kh * kw + t] *
+                       at(n, z + t / (kh * kw) - kd / 2, h + t / kw % kh - kh / 2, w + t % kw - kw / 2,
+                          o / (k[0] / groups) * k[1] + i);
+            y.data<double>()[element] = sum;
+          }
+  return y;
+}
+
+struct Case {
+  Shape x;
+  int64_t cout, groups, kd, k;
+};
+
+// Odd sizes, single rows, columns and channels, tails of every vector width, groups, 2D and 3D.
+std::vector<Case> cases() {
+  std::vector<Case> all{
+      {{2, 1, 5, 7, 3}, 16, 1, 1, 3},    {{1, 1, 6, 1, 16}, 4, 1, 1, 3},   {{1, 1, 1, 9, 4}, 16, 1, 1, 3},
+      {{2, 1, 13, 19, 16}, 16, 1, 1, 3}, {{1, 1, 9, 31, 12}, 20, 2, 1, 3}, {{1, 1, 17, 33, 32}, 32, 2, 1, 3},
+      {{1, 1, 8, 8, 64}, 48, 1, 1, 3},   {{1, 1, 7, 30, 33}, 65, 1, 1, 3}, {{2, 3, 4, 5, 6}, 10, 2, 3, 3},
+      {{1, 1, 5, 5, 16}, 16, 1, 3, 3},   {{1, 5, 6, 7, 16}, 24, 1, 3, 3},  {{1, 4, 9, 10, 32}, 32, 2, 3, 3},
+      {{1, 2, 8, 8, 24}, 16, 1, 1, 3},   {{1, 1, 9, 8, 3}, 5, 1, 1, 5}};
+  for (int64_t cin : {1, 3, 4, 16, 17, 48, 128})
+    for (int64_t cout : {1, 4, 8, 16, 24, 33, 64, 100}) all.push_back({{1, 1, 3, 11, cin}, cout, 1, 1, 1});
+  all.push_back({{2, 3, 4, 17, 32}, 64, 4, 1, 1});
+  for (int64_t c : simd_edge_sizes(49)) all.push_back({{1, 1, 6, 9, c}, c, 1, 1, 3});
+  return all;
+}
+
+Shape weight_shape(const Case& c) {
+  const int64_t cin = c.x[4] / c.groups;
+  return c.kd > 1 ? Shape{c.cout, cin, c.kd, c.k, c.k} : Shape{c.cout, cin, c.k, c.k};
+}
+
+ConvolutionDims dims_of(const Case& c, const Tensor& x, const Tensor& y) {
+  return {c.x[0], c.x[1], c.x[2], c.x[3], c.x[4], c.cout, c.groups, c.kd, c.k, c.k, x.row_stride(), y.row_stride()};
+}
+
+// Runs one implementation on f32 tensors with strides wider than the rows. turned: the data gradient of the convolution
+// from cout to cin channels that has this weight.
+Tensor run(const kernels::ConvolutionImpl<float>& impl, const Case& c, const Tensor& x, const Tensor& weight,
+           const Tensor& bias, bool turned) {
+  const Tensor y = padded(c.x.with_channels(c.cout), DType::f32, 5);
+  ConvolutionDims d = dims_of(c, x, y), forward = d;
+  std::swap(forward.cin, forward.cout);
+  kernels::run_convolution(impl, d, x.data<float>(),
+                           turned ? kernels::turned_weights<float>(forward, weight.data<float>())
+                                  : kernels::forward_weights<float>(d, weight.data<float>()),
+                           bias.defined() ? bias.data<float>() : nullptr, y.data<float>());
+  CHECK(padding_intact(y, 5));
+  return y;
+}
+
+// [Cout, Cin/g, k...] -> [Cin, Cout/g, k...], taps mirrored, as a dense tensor.
+Tensor turn(const Tensor& weight, int64_t groups) {
+  const Shape& s = weight.shape();
+  const int64_t cout = s[0] / groups, cin = s[1], taps = weight.numel() / (s[0] * s[1]);
+  const Shape turned =
+      s.rank() == 5 ? Shape{groups * cin, cout, s[2], s[3], s[4]} : Shape{groups * cin, cout, s[2], s[3]};
+  Tensor result = Tensor::empty(turned, DType::f32);
+  for (int64_t g = 0; g < groups; ++g)
+    for (int64_t o = 0; o < cout; ++o)
+      for (int64_t i = 0; i < cin; ++i)
+        for (int64_t t = 0; t < taps; ++t)
+          result.data<float>()[((g * cin + i) * cout + o) * taps + taps - 1 - t] =
+              weight.data<float>()[((g * cout + o) * cin + i) * taps + t];
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "convolution: every implementation equals the definition on small integers, forward and turned, any strides") {
+  for (const Case& c : cases()) {
+    const Tensor x = integers(c.x, 1, DType::f32, 3), w = integers(weight_shape(c), 2), b = integers({c.cout}, 3);
+    const Tensor want = by_definition(x.to(DType::f64), w.to(DType::f64), b.to(DType::f64), c.groups);
+    const Tensor want_plain = by_definition(x.to(DType::f64), w.to(DType::f64), {}, c.groups);
+    for (const auto& impl : kernels::convolution_impls()) {
+      const ConvolutionDims d = dims_of(c, x, x);
+      if (!supported(impl.isa) || !impl.accepts(d)) continue;
+      CAPTURE(impl.name);
+      CAPTURE(c.x);
+      CAPTURE(w.shape());
+      CHECK(max_difference(run(impl, c, x, w, b, false), want) == 0);
+      CHECK(max_difference(run(impl, c, x, turn(w, c.groups), {}, true), want_plain) == 0);
+    }
+  }
+}
+
+TEST_CASE("convolution: every implementation is within eps * terms * max|x| max|w| of the reference in double") {
+  for (const Case& c : cases()) {
+    const Tensor x = randn(c.x, 4, DType::f32), w = randn(weight_shape(c), 5, DType::f32),
+                 b = randn({c.cout}, 6, DType::f32);
+    const Tensor want = by_definition(x.to(DType::f64), w.to(DType::f64), b.to(DType::f64), c.groups);
+    const double terms = static_cast<double>(w.numel() / c.cout + 1);
+    for (const auto& impl : kernels::convolution_impls()) {
+      if (!supported(impl.isa) || !impl.accepts(dims_of(c, x, x))) continue;
+      CAPTURE(impl.name);
+      CAPTURE(c.x);
+      CAPTURE(w.shape());
+      CHECK(max_difference(run(impl, c, x, w, b, false), want) <= 6e-8 * terms * max_magnitude(x) * max_magnitude(w));
+    }
+  }
+}
+
+TEST_CASE("convolution: any number of threads gives the same bits") {
+  const Tensor x = randn({2, 1, 37, 41, 32}, 7, DType::f32), w = randn({48, 16, 3, 3}, 8, DType::f32);
+  for (const Isa isa : isas()) {
+    Tensor first;
+    for (int threads : {1, 2, 3}) {
+      ContextOptions options;
+      options.threads = threads;
+      options.isa = isa;
+      Context context(options);
+      const Context::Scope scope(context);
+      Tensor y = Tensor::empty(x.shape().with_channels(48)), dx = Tensor::empty(x.shape());
+      kernels::convolution_forward(x, w, {}, 2, y);
+      kernels::convolution_data_gradient(y, w, 2, dx);
+      if (threads == 1) first = dx;
+      CHECK(max_difference(dx, first) == 0);
+    }
+  }
+}
+
+TEST_CASE("convolution: gradients match central differences in double") {
+  const auto grouped = [](auto& v) { return autograd::convolution(v[0], v[1], v[2], 2); };
+  const auto plain = [](auto& v) { return autograd::convolution(v[0], v[1], {}); };
+  CHECK(autograd::gradcheck(grouped, {randn({2, 1, 3, 5, 4}, 1, DType::f64, 3), randn({6, 2, 3, 3}, 2), randn({6}, 3)})
+            .error < 1e-6);
+  CHECK(autograd::gradcheck(plain, {randn({1, 3, 4, 2, 2}, 1), randn({3, 2, 3, 3, 3}, 2)}).error < 1e-6);
+  CHECK(autograd::gradcheck(plain, {randn({1, 1, 3, 3, 5}, 1), randn({2, 5, 1, 1}, 2)}).error < 1e-6);
+}
+
+TEST_CASE("linear: gradients match central differences in double") {
+  const auto f = [](auto& v) { return autograd::linear(v[0], v[1], v[2]); };
+  CHECK(autograd::gradcheck(f, {randn({2, 1, 3, 2, 5}, 1, DType::f64, 2), randn({4, 5}, 2), randn({4}, 3)}).error <
+        1e-6);
+}
+
+TEST_CASE("convolution: a gradient that comes as a slice of a wider tensor is read with its stride") {
+  const Tensor dy = randn({1, 1, 4, 6, 5}, 1, DType::f64, 3), w = randn({5, 3, 3, 3}, 2);
+  Tensor strided = padded({1, 1, 4, 6, 3}, DType::f64, 2), dense = Tensor::empty({1, 1, 4, 6, 3}, DType::f64);
+  kernels::convolution_data_gradient(dy, w, 1, strided);
+  kernels::convolution_data_gradient(dy.clone(), w, 1, dense);
+  CHECK(max_difference(strided, dense) == 0);
+  CHECK(padding_intact(strided, 2));
+}
+
+TEST_CASE("convolution: wrong arguments throw and name themselves; no images are fine") {
+  const Tensor x = Tensor::zeros({1, 1, 4, 4, 4}), w = Tensor::zeros({6, 2, 3, 3}), y = Tensor::zeros({1, 1, 4, 4, 6});
+  const auto forward = [&](const Tensor& x_, const Tensor& w_, const Tensor& b_, int64_t groups, const Tensor& y_) {
+    return error_of([&] { kernels::convolution_forward(x_, w_, b_, groups, y_); });
+  };
+  CHECK(forward(x, w, {}, 2, y) == "");
+  CHECK(forward(x, w, {}, 3, y) == "[convolution] groups: expected a divisor of 4, got 3");
+  CHECK(forward(x, w, {}, 1, y) ==
+        "[convolution] weight: expected dense [Cout, 4, k...], Cout a multiple of 1, got [6, 2, 3, 3]");
+  CHECK(forward(x, Tensor::zeros({6, 4, 2, 2}), {}, 1, y) == "[convolution] weight: expected odd k, got [6, 4, 2, 2]");
+  CHECK(forward(x, w, Tensor::zeros({4}), 2, y) == "[convolution] bias: expected [6], got [4]");
+  CHECK(forward(x, w, {}, 2, x) == "[convolution] y: expected [1, 1, 4, 4, 6], got [1, 1, 4, 4, 4]");
+  CHECK(forward(x, w.to(DType::f64), {}, 2, y) == "[convolution] weight: expected f32, got f64");
+  CHECK(error_of([&] { kernels::convolution_data_gradient(y, w, 2, y); }) ==
+        "[convolution] weight: expected dense [Cout, 3, k...], Cout a multiple of 2, got [6, 2, 3, 3]");
+  CHECK(forward(Tensor::zeros({0, 1, 4, 4, 4}), w, {}, 2, Tensor::zeros({0, 1, 4, 4, 6})) == "");
+}
