@@ -16,6 +16,9 @@ bool accepts_all(const CorrelationDims&) { return true; }
 int64_t no_scratch(const CorrelationDims&) { return 0; }
 
 constexpr CorrelationImpl impls[] = {
+#if LGMS_X86
+    {"avx512", Isa::avx512, accepts_all, correlation_scratch_avx512, correlation_avx512},
+#endif
     {"reference", Isa::reference, accepts_all, no_scratch, correlation_reference<float>},
 };
 

@@ -43,6 +43,9 @@ struct CorrelationImpl {
   CorrelationRun<float>* run;
 };
 
+CorrelationRun<float> correlation_avx512;
+int64_t correlation_scratch_avx512(const CorrelationDims&);
+
 // Implementations in this build, fastest first, reference last.
 std::span<const CorrelationImpl> correlation_impls();
 
