@@ -1,1 +1,70 @@
 #pragma once
+// Files as bytes, and a reader that never leaves them. Every file format of core/io reads through these.
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/error.h"
+
+namespace lgms::io {
+
+using Bytes = std::vector<uint8_t>;
+
+static_assert(std::endian::native == std::endian::little, "files are little-endian and read without swapping");
+
+// The whole file. Throws Error{kind} where there is none, where it is a folder, a device, empty, unreadable or above
+// `most` bytes (the size is known before anything is allocated), Error{device} where memory runs out.
+Bytes read_file(const std::filesystem::path& path, ErrorKind kind = ErrorKind::data, uint64_t most = uint64_t{1} << 32);
+
+// Reads little-endian numbers and ranges from the front of `bytes`. Going past the end throws Error{kind} that names
+// the file and what was being read.
+class Reader {
+ public:
+  Reader(std::span<const uint8_t> bytes, std::string name, ErrorKind kind)
+      : bytes_(bytes), name_(std::move(name)), kind_(kind) {}
+
+  size_t position() const { return position_; }
+  size_t remaining() const { return bytes_.size() - position_; }
+  const std::string& name() const { return name_; }
+
+  void seek(uint64_t position, std::string_view what) {
+    expect(position <= bytes_.size(), what, ": expected an offset within the file's ", bytes_.size(), " bytes, got ",
+           position);
+    position_ = static_cast<size_t>(position);
+  }
+  std::span<const uint8_t> take(uint64_t count, std::string_view what) {
+    expect(count <= remaining(), what, ": expected ", count, " bytes at offset ", position_, ", got ", remaining(),
+           "; the file is cut short or damaged");
+    position_ += static_cast<size_t>(count);
+    return bytes_.subspan(position_ - static_cast<size_t>(count), static_cast<size_t>(count));
+  }
+  template <class T>
+  T number(std::string_view what) {
+    T value;
+    std::memcpy(&value, take(sizeof(T), what).data(), sizeof(T));
+    return value;
+  }
+  uint32_t big_endian(int count, std::string_view what) {
+    uint32_t value = 0;
+    for (uint8_t byte : take(static_cast<uint64_t>(count), what)) value = value << 8 | byte;
+    return value;
+  }
+  // Throws Error{kind} with the file's name and the arguments unless ok.
+  template <class... Args>
+  void expect(bool ok, const Args&... args) const {
+    check(ok, kind_, '[', name_, "] ", args...);
+  }
+
+ private:
+  std::span<const uint8_t> bytes_;
+  size_t position_ = 0;
+  std::string name_;
+  ErrorKind kind_;
+};
+
+}  // namespace lgms::io

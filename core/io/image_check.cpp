@@ -1,0 +1,142 @@
+#include "core/io/image_check.h"
+
+#include <zlib.h>
+
+#include "core/io/bytes.h"
+#include "core/io/image.h"
+
+namespace lgms::io {
+namespace {
+
+constexpr uint8_t kPngSignature[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+
+ImageSize sized(int64_t height, int64_t width, const Reader& file) {
+  file.expect(height > 0 && width > 0 && height <= kMaxPixels / width, "size: expected 1 to ", kMaxPixels,
+              " pixels, got ", height, " x ", width, "; scale the image down");
+  return {height, width};
+}
+
+ImageSize check_png_header(Reader header, uint32_t& bits_per_pixel) {
+  const int64_t width = header.big_endian(4, "PNG width"), height = header.big_endian(4, "PNG height");
+  const auto depth = header.number<uint8_t>("PNG bit depth"), colour = header.number<uint8_t>("PNG colour type");
+  const bool known = colour == 0 || colour == 2 || colour == 3 || colour == 4 || colour == 6;
+  const bool deep = depth == 8 || (depth == 16 && colour != 3);
+  const bool shallow = (depth == 1 || depth == 2 || depth == 4) && (colour == 0 || colour == 3);
+  header.expect(known && (deep || shallow), "PNG header: no such type of pixel: depth ", int{depth}, ", colour type ",
+                int{colour}, "; the file is damaged");
+  bits_per_pixel = depth * (colour == 2 ? 3u : colour == 4 ? 2u : colour == 6 ? 4u : 1u);
+  return sized(height, width, header);
+}
+
+ImageSize check_png(Reader file) {
+  file.take(sizeof kPngSignature, "PNG signature");
+  ImageSize size{};
+  uint32_t bits_per_pixel = 0;
+  uint64_t compressed = 0;
+  for (bool first = true;; first = false) {
+    const uint32_t length = file.big_endian(4, "PNG chunk length");
+    const size_t start = file.position();
+    const auto type = file.take(4, "PNG chunk type");
+    const auto data = file.take(length, "PNG chunk");
+    const uint32_t stored = file.big_endian(4, "PNG chunk checksum");
+    file.expect(crc32(0, type.data(), length + 4) == stored, "PNG chunk at offset ", start,
+                ": its checksum is wrong; the file is damaged");
+    const std::string_view name(reinterpret_cast<const char*>(type.data()), 4);
+    file.expect((name == "IHDR") == first && (!first || length == 13), "PNG: expected one header of 13 bytes, first");
+    if (first) size = check_png_header(Reader(data, file.name(), ErrorKind::data), bits_per_pixel);
+    if (name == "IDAT") compressed += length;
+    if (name == "IEND") break;
+  }
+  // Deflate expands at most 1032 times.
+  const uint64_t needed = static_cast<uint64_t>(size.height * size.width) * bits_per_pixel / 8;
+  file.expect(needed / 1032 <= compressed, "PNG: expected pixels for ", size.height, " x ", size.width, ", got ",
+              compressed, " compressed bytes, which cannot hold them; the file is damaged");
+  return size;
+}
+
+// The next marker; bytes in front of it are the entropy-coded data of a scan.
+uint8_t next_jpeg_marker(Reader& file) {
+  for (;;) {
+    while (file.number<uint8_t>("JPEG marker (the end marker is missing)") != 0xff) {}
+    uint8_t marker = 0xff;
+    while (marker == 0xff) marker = file.number<uint8_t>("JPEG marker (the end marker is missing)");
+    const bool restart = marker >= 0xd0 && marker <= 0xd7;
+    if (marker != 0 && !restart) return marker;
+  }
+}
+
+ImageSize check_jpeg(Reader file) {
+  file.take(2, "JPEG start marker");
+  ImageSize size{};
+  bool scanned = false;
+  int scans = 0;
+  for (;;) {
+    const uint8_t marker = next_jpeg_marker(file);
+    if (marker == 0xd9) break;
+    if (marker == 0x01) continue;
+    file.expect(marker != 0xd8, "JPEG: a second image starts at offset ", file.position(), "; the file is damaged");
+    const uint32_t length = file.big_endian(2, "JPEG segment length");
+    file.expect(length >= 2, "JPEG segment length: expected 2 or more, got ", length, "; the file is damaged");
+    Reader segment(file.take(length - 2, "JPEG segment"), file.name(), ErrorKind::data);
+    const bool frame = marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
+    if (frame) {
+      const auto precision = segment.number<uint8_t>("JPEG precision");
+      file.expect(size.height == 0 && marker <= 0xc2 && precision == 8,
+                  "JPEG: expected one 8-bit baseline or progressive frame; convert it to PNG");
+      const int64_t height = segment.big_endian(2, "JPEG height"), width = segment.big_endian(2, "JPEG width");
+      size = sized(height, width, file);
+    }
+    if (marker == 0xda) {
+      file.expect(size.height > 0, "JPEG: expected a frame before the first scan; the file is damaged");
+      // Every scan walks over the whole image: many of them in a small file cost minutes.
+      file.expect(++scans <= 100, "JPEG: expected at most 100 scans; convert it to PNG");
+      scanned = true;
+    }
+  }
+  file.expect(scanned, "JPEG: expected a scan, got none; the file is damaged");
+  // A block of 8 x 8 takes at least a bit of one component, whose blocks may cover 4 x 4 times that.
+  const uint64_t pixels = static_cast<uint64_t>(size.height * size.width);
+  file.expect(pixels / 8192 <= file.position(), "JPEG: expected pixels for ", size.height, " x ", size.width, ", got ",
+              file.position(), " bytes, which cannot hold them; the file is damaged");
+  return size;
+}
+
+ImageSize check_bmp(Reader file) {
+  file.take(10, "BMP header");
+  const auto data_offset = file.number<uint32_t>("BMP header");
+  const auto header_bytes = file.number<uint32_t>("BMP header");
+  const bool old = header_bytes == 12;
+  file.expect(old || (header_bytes >= 40 && header_bytes <= 124), "BMP header: expected 12 or 40 to 124 bytes, got ",
+              header_bytes, "; convert it to PNG");
+  const int64_t width = old ? file.number<uint16_t>("BMP width") : file.number<int32_t>("BMP width");
+  const int64_t height = old ? file.number<uint16_t>("BMP height") : file.number<int32_t>("BMP height");
+  file.number<uint16_t>("BMP planes");
+  const auto bits = file.number<uint16_t>("BMP bits per pixel");
+  const uint32_t compression = old ? 0 : file.number<uint32_t>("BMP compression");
+  file.expect(compression == 0 || compression == 3, "BMP: expected uncompressed pixels, got compression ", compression,
+              "; convert it to PNG");
+  file.expect(bits == 1 || bits == 4 || bits == 8 || bits == 16 || bits == 24 || bits == 32,
+              "BMP bits per pixel: expected 1, 4, 8, 16, 24 or 32, got ", bits);
+  const ImageSize size = sized(height < 0 ? -height : height, width, file);  // negative: the first row is the top one
+  file.seek(data_offset, "BMP pixels");
+  file.take(static_cast<uint64_t>((width * bits + 31) / 32 * 4 * size.height), "BMP pixels");
+  return size;
+}
+
+bool starts_with(std::span<const uint8_t> bytes, std::span<const uint8_t> magic) {
+  return bytes.size() >= magic.size() && std::equal(magic.begin(), magic.end(), bytes.begin());
+}
+
+}  // namespace
+
+ImageSize check_image(std::span<const uint8_t> bytes, const std::string& name) {
+  constexpr uint8_t jpeg[] = {0xff, 0xd8, 0xff}, bmp[] = {'B', 'M'};
+  const Reader file(bytes, name, ErrorKind::data);
+  if (starts_with(bytes, kPngSignature)) return check_png(file);
+  if (starts_with(bytes, jpeg)) return check_jpeg(file);
+  if (starts_with(bytes, bmp)) return check_bmp(file);
+  file.expect(false, "expected a PNG, JPEG or BMP image, got something else; convert it to PNG");
+  return {};
+}
+
+}  // namespace lgms::io

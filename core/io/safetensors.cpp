@@ -1,0 +1,176 @@
+#include "core/io/safetensors.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <tuple>
+
+#include "core/io/bytes.h"
+
+namespace lgms::io {
+namespace {
+
+using nlohmann::json;
+
+constexpr uint64_t kMaxHeader = 100'000'000;
+constexpr const char* kMetadataKey = "__metadata__";
+
+constexpr const char* remedy = "; the file is damaged or was not written by a safetensors library";
+
+struct Entry {
+  std::string name, type;
+  Shape shape;
+  uint64_t begin, end;
+};
+
+// nlohmann/json keeps the last of two equal keys, so they are looked for while it parses.
+json parse_header(std::string_view text, const Reader& file) {
+  std::vector<std::set<std::string>> keys;
+  const json::parser_callback_t watch = [&](int, json::parse_event_t event, json& parsed) {
+    using Event = json::parse_event_t;
+    if (event == Event::object_start || event == Event::array_start) keys.emplace_back();
+    if (event == Event::object_end || event == Event::array_end) keys.pop_back();
+    file.expect(keys.size() <= 3, "header: expected at most 3 levels of JSON, got more", remedy);
+    if (event == Event::key)
+      file.expect(keys.back().insert(parsed.get<std::string>()).second, "header: the key \"", parsed.get<std::string>(),
+                  "\" stands twice", remedy);
+    return true;
+  };
+  try {
+    return json::parse(text, watch);
+  } catch (const json::exception& e) {
+    file.expect(false, "header: expected JSON, got: ", e.what(), remedy);
+    throw;
+  }
+}
+
+Metadata metadata_of(const json& value, const Reader& file) {
+  file.expect(value.is_object(), "__metadata__: expected an object of strings", remedy);
+  Metadata metadata;
+  for (const auto& [key, text] : value.items()) {
+    file.expect(text.is_string(), "__metadata__ \"", key, "\": expected a string, got ", text.type_name(), remedy);
+    metadata[key] = text.get<std::string>();
+  }
+  return metadata;
+}
+
+uint64_t bytes_of_type(const std::string& type, const std::string& tensor, const Reader& file) {
+  if (type == "F64" || type == "I64") return 8;
+  if (type == "F32" || type == "I32") return 4;
+  if (type == "U8" || type == "BOOL") return 1;
+  file.expect(false, "tensor \"", tensor, "\": expected type F32, F64, I64, I32, U8 or BOOL, got \"", type,
+              "\"; convert it to float32 first");
+  return 0;
+}
+
+// The array of `count` (any number if 0) non-negative integers under `key`.
+std::vector<int64_t> integers_of(const json& info, const char* key, size_t count, const std::string& tensor,
+                                 const Reader& file) {
+  const auto found = info.find(key);
+  const bool ok = found != info.end() && found->is_array() && (count == 0 || found->size() == count) &&
+                  std::all_of(found->begin(), found->end(), [](const json& v) {
+                    return v.is_number_unsigned() && v.get<uint64_t>() < uint64_t{1} << 62;
+                  });
+  file.expect(ok, "tensor \"", tensor, "\": expected non-negative integers under \"", key, "\"", remedy);
+  return found->get<std::vector<int64_t>>();
+}
+
+Entry entry_of(const std::string& name, const json& info, uint64_t data_bytes, const Reader& file) {
+  file.expect(info.is_object() && info.contains("dtype") && info["dtype"].is_string(), "tensor \"", name,
+              "\": expected dtype, shape and data_offsets", remedy);
+  Entry entry{name, info["dtype"].get<std::string>(), {}, 0, 0};
+  uint64_t bytes = bytes_of_type(entry.type, name, file);
+  const auto extents = integers_of(info, "shape", 0, name, file);
+  file.expect(extents.size() <= Shape::kMaxRank, "tensor \"", name, "\": expected at most ", Shape::kMaxRank,
+              " dimensions, got ", extents.size());
+  for (int64_t extent : extents)
+    file.expect(!__builtin_mul_overflow(bytes, static_cast<uint64_t>(extent), &bytes) && bytes <= uint64_t{1} << 48,
+                "tensor \"", name, "\": expected a shape that fits the file, got more than 2^48 bytes", remedy);
+
+  const auto offsets = integers_of(info, "data_offsets", 2, name, file);
+  entry.begin = static_cast<uint64_t>(offsets[0]);
+  entry.end = static_cast<uint64_t>(offsets[1]);
+  file.expect(entry.begin <= entry.end && entry.end <= data_bytes, "tensor \"", name,
+              "\": expected data_offsets within the file's ", data_bytes, " bytes of data, got ", entry.begin, "..",
+              entry.end, "; the file is cut short or damaged");
+  file.expect(entry.end - entry.begin == bytes, "tensor \"", name, "\": its shape and type need ", bytes,
+              " bytes, got ", entry.end - entry.begin, remedy);
+  entry.shape = Shape(extents);
+  return entry;
+}
+
+template <class From, class To>
+void convert(std::span<const uint8_t> bytes, const Tensor& tensor) {
+  const std::span<To> into = tensor.span<To>();
+  for (size_t i = 0; i < into.size(); ++i) {
+    From value;
+    std::memcpy(&value, bytes.data() + i * sizeof(From), sizeof(From));
+    into[i] = static_cast<To>(value);
+  }
+}
+
+Tensor tensor_of(const Entry& entry, std::span<const uint8_t> bytes) {
+  const DType dtype = entry.type == "F32"    ? DType::f32
+                      : entry.type == "F64"  ? DType::f64
+                      : entry.type[0] == 'I' ? DType::i64
+                                             : DType::u8;
+  Tensor tensor = Tensor::empty(entry.shape, dtype);
+  switch (dtype) {
+    case DType::f32: convert<float, float>(bytes, tensor); break;
+    case DType::f64: convert<double, double>(bytes, tensor); break;
+    case DType::u8: convert<uint8_t, uint8_t>(bytes, tensor); break;
+    case DType::i64:
+      if (entry.type == "I32")
+        convert<int32_t, int64_t>(bytes, tensor);
+      else
+        convert<int64_t, int64_t>(bytes, tensor);
+  }
+  return tensor;
+}
+
+}  // namespace
+
+const Tensor* Safetensors::find(std::string_view name) const {
+  for (const NamedTensor& t : tensors)
+    if (t.name == name) return &t.tensor;
+  return nullptr;
+}
+
+Safetensors read_safetensors(const std::filesystem::path& path) {
+  return read_safetensors(read_file(path, ErrorKind::model), path.string());
+}
+
+Safetensors read_safetensors(std::span<const uint8_t> bytes, const std::string& name) {
+  Reader file(bytes, name, ErrorKind::model);
+  const auto header_bytes = file.number<uint64_t>("header length");
+  file.expect(header_bytes <= kMaxHeader, "header: expected at most ", kMaxHeader, " bytes, got ", header_bytes,
+              remedy);
+  const auto header = file.take(header_bytes, "header");
+  const auto data = file.take(file.remaining(), "data");
+  file.expect(!header.empty() && header[0] == '{', "header: expected a JSON object", remedy);
+  const json root = parse_header({reinterpret_cast<const char*>(header.data()), header.size()}, file);
+
+  Safetensors result;
+  std::vector<Entry> entries;
+  for (const auto& [key, info] : root.items())
+    if (key == kMetadataKey)
+      result.metadata = metadata_of(info, file);
+    else
+      entries.push_back(entry_of(key, info, data.size(), file));
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
+  });
+
+  uint64_t covered = 0;
+  for (const Entry& entry : entries) {
+    file.expect(entry.begin == covered, "tensor \"", entry.name, "\": expected its data to begin at ", covered,
+                ", where the one before ends, got ", entry.begin, remedy);
+    covered = entry.end;
+  }
+  file.expect(covered == data.size(), "data: expected ", covered, " bytes, got ", data.size(), remedy);
+  for (const Entry& entry : entries)
+    result.tensors.push_back({entry.name, tensor_of(entry, data.subspan(entry.begin, entry.end - entry.begin))});
+  return result;
+}
+
+}  // namespace lgms::io
