@@ -1,37 +1,11 @@
 #include "lgmsnet/config.h"
 
-#include <nlohmann/json.hpp>
-
-#include "core/error.h"
+#include "lgmsnet/json.h"
 
 namespace lgms {
 namespace {
 
-using nlohmann::json;
-
 constexpr int64_t kMaxWidth = 1 << 14, kMaxDepth = 64;
-
-int64_t integer(const json& value, const std::string& source, const std::string& key, int64_t low, int64_t high) {
-  check(value.is_number_integer(), ErrorKind::model, "[", source, "] config ", key, ": expected an integer, got ",
-        value.dump());
-  const int64_t number = value.get<int64_t>();
-  check(number >= low && number <= high, ErrorKind::model, "[", source, "] config ", key, ": expected ", low, " to ",
-        high, ", got ", number);
-  return number;
-}
-
-const json& member(const json& object, const std::string& source, const char* key) {
-  check(object.contains(key), ErrorKind::model, "[", source, "] config: expected the key ", key, ", got ",
-        object.dump());
-  return object[key];
-}
-
-const json& array(const json& object, const std::string& source, const char* key, size_t least) {
-  const json& value = member(object, source, key);
-  check(value.is_array() && value.size() >= least, ErrorKind::model, "[", source, "] config ", key, ": expected ",
-        least, " entries, got ", value.dump());
-  return value;
-}
 
 }  // namespace
 
@@ -56,29 +30,27 @@ Config Config::named(std::string_view name) {
 }
 
 Config Config::from_json(const std::string& text, const std::string& source) {
-  const json object = json::parse(text, nullptr, false);
-  check(object.is_object(), ErrorKind::model, "[", source, "] config: expected a JSON object, got ",
-        text.substr(0, 80));
+  const JsonObject object(text, source, "config");
+  const auto width = [&](const nlohmann::json& value, const char* key) { return object.integer(value, key, 1, kMaxWidth); };
   Config config;
-  config.rank = static_cast<int>(integer(member(object, source, "rank"), source, "rank", 2, 3));
-  config.in_channels = integer(member(object, source, "in_channels"), source, "in_channels", 1, kMaxWidth);
-  config.classes = integer(member(object, source, "classes"), source, "classes", 1, kMaxWidth);
-  const json &dims = array(object, source, "dims", 5), &splits = array(object, source, "splits", 4),
-             &depths = array(object, source, "depths", 3);
-  for (size_t i = 0; i < 5; ++i) config.dims[i] = integer(dims[i], source, "dims", 1, kMaxWidth);
+  config.rank = static_cast<int>(object.integer(object.member("rank"), "rank", 2, 3));
+  config.in_channels = width(object.member("in_channels"), "in_channels");
+  config.classes = width(object.member("classes"), "classes");
+  const nlohmann::json &dims = object.array("dims", 5), &splits = object.array("splits", 4),
+                       &depths = object.array("depths", 3);
+  for (size_t i = 0; i < 5; ++i) config.dims[i] = width(dims[i], "dims");
   for (size_t i = 0; i < 4; ++i) {
-    check(splits[i].is_array() && splits[i].size() == 2, ErrorKind::model, "[", source,
-          "] config splits: expected pairs, got ", splits[i].dump());
-    config.splits[i] = {integer(splits[i][0], source, "splits", 1, kMaxWidth),
-                        integer(splits[i][1], source, "splits", 1, kMaxWidth)};
+    check(splits[i].is_array() && splits[i].size() == 2, ErrorKind::model, object.where(),
+          " splits: expected pairs, got ", splits[i].dump());
+    config.splits[i] = {width(splits[i][0], "splits"), width(splits[i][1], "splits")};
   }
-  for (size_t i = 0; i < 3; ++i) config.depths[i] = integer(depths[i], source, "depths", 1, kMaxDepth);
+  for (size_t i = 0; i < 3; ++i) config.depths[i] = object.integer(depths[i], "depths", 1, kMaxDepth);
   config.validate(source);
   return config;
 }
 
 std::string Config::to_json() const {
-  json list = json::array();
+  nlohmann::json list = nlohmann::json::array();
   for (const Split& split : splits) list.push_back({split.attention, split.convolution});
   nlohmann::ordered_json object;
   object["rank"] = rank;

@@ -48,7 +48,7 @@ class Reader {
 
 NamedTensors strip_prefix(NamedTensors tensors) {
   for (const std::string prefix : {"module.", "backbone."})
-    if (std::all_of(tensors.begin(), tensors.end(), [&](const auto& t) { return t.first.starts_with(prefix); }))
+    if (std::all_of(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name.starts_with(prefix); }))
       for (auto& [name, tensor] : tensors) name.erase(0, prefix.size());
   return tensors;
 }

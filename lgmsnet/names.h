@@ -1,15 +1,11 @@
 #pragma once
 // Checkpoint names: from what PyTorch scripts save to ours, and the configuration that names and shapes imply.
 #include <string>
-#include <utility>
-#include <vector>
 
-#include "core/tensor.h"
+#include "core/named_tensor.h"
 #include "lgmsnet/config.h"
 
 namespace lgms {
-
-using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
 // Without the prefix "module." or "backbone." where every name has it.
 NamedTensors strip_prefix(NamedTensors tensors);

@@ -54,7 +54,7 @@ int64_t ParameterStore::trained_elements() const {
   return sum;
 }
 
-void ParameterStore::load(const std::vector<std::pair<std::string, Tensor>>& tensors, const std::string& source) {
+void ParameterStore::load(const NamedTensors& tensors, const std::string& source) {
   std::vector<Tensor> values(entries_.size());
   for (const auto& [name, tensor] : tensors) {
     const auto found = index_.find(name);
@@ -80,9 +80,9 @@ void ParameterStore::load(const std::vector<std::pair<std::string, Tensor>>& ten
   }
 }
 
-std::vector<std::pair<std::string, Tensor>> ParameterStore::tensors() const {
-  std::vector<std::pair<std::string, Tensor>> all;
-  for (const Entry& entry : entries_) all.emplace_back(entry.name, entry.value());
+NamedTensors ParameterStore::tensors() const {
+  NamedTensors all;
+  for (const Entry& entry : entries_) all.push_back({entry.name, entry.value()});
   return all;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "autograd/variable.h"
+#include "core/named_tensor.h"
 
 namespace lgms::nn {
 
@@ -47,9 +48,9 @@ class ParameterStore {
 
   // Copies values in by name (shapes must match, types are converted). Throws Error{model} naming source and the first
   // tensor that is missing, left over, of another shape, or not finite; then nothing was changed.
-  void load(const std::vector<std::pair<std::string, Tensor>>& tensors, const std::string& source);
+  void load(const NamedTensors& tensors, const std::string& source);
   // Names and values, sharing storage.
-  std::vector<std::pair<std::string, Tensor>> tensors() const;
+  NamedTensors tensors() const;
   void clear_grads() const;
 
  private:

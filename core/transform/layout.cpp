@@ -2,7 +2,7 @@
 
 #include "core/error.h"
 
-namespace lgms {
+namespace lgms::transform {
 namespace {
 
 // out[n, s, c] = in[n, c, s] for [n, c, s] extents; applied to [n, s, c] it is its own inverse.
@@ -42,4 +42,4 @@ Tensor to_channels_first(const Tensor& x, int rank) {
   return transposed(x, shape, s[0], s[1] * s[2] * s[3], s[4]);
 }
 
-}  // namespace lgms
+}  // namespace lgms::transform
