@@ -1,0 +1,29 @@
+#include "kernels/depthwise/depthwise.h"
+
+#include "autograd/ops.h"
+
+namespace lgms::autograd {
+
+Variable depthwise(const Variable& x, const Variable& weight, const Variable& bias) {
+  Tensor y = Tensor::empty(x.shape(), x.value().dtype());
+  kernels::depthwise_forward(x.value(), weight.value(), bias.value(), y);
+  // dx = dy * turned weight; dweight, dbias: sums over all pixels
+  return Variable::from_op("depthwise", y, {x, weight, bias}, {x.value(), weight.value()},
+                           [](std::span<const Tensor> saved, const Tensor& dy, Grads& grads) {
+                             const Tensor &image = saved[0], &kernel = saved[1];
+                             if (grads.wants(0)) {
+                               const Tensor dx = Tensor::empty(image.shape(), dy.dtype());
+                               kernels::depthwise_data_gradient(dy, kernel, dx);
+                               grads.put(0, dx);
+                             }
+                             if (!grads.wants(1) && !grads.wants(2)) return;
+                             const Tensor dweight = Tensor::empty(kernel.shape(), dy.dtype());
+                             const Tensor dbias =
+                                 grads.wants(2) ? Tensor::empty({image.shape().channels()}, dy.dtype()) : Tensor();
+                             kernels::depthwise_weight_gradient(image, dy, dweight, dbias);
+                             grads.put(1, dweight);
+                             grads.put(2, dbias);
+                           });
+}
+
+}  // namespace lgms::autograd
