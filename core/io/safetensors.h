@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/io/named_tensor.h"
+#include "core/named_tensor.h"
 
 namespace lgms::io {
 
