@@ -1,11 +1,24 @@
 #include "kernels/convolution/convolution.h"
 
+#include "kernels/convolution/direct.h"
 #include "kernels/convolution/reference.h"
 
 namespace lgms::kernels {
 namespace {
 
-constexpr ConvolutionImpl<float> impls[] = {convolution_reference_impl<float>};
+template <int lanes>
+constexpr ConvolutionImpl<float> direct(const char* name, Isa isa, ConvolutionRun* run) {
+  return {name, isa, [](const ConvolutionDims&) { return true; }, direct_packed_size<lanes>, direct_pack_units<lanes>,
+          direct_pack<lanes>, direct_units, direct_scratch_size, run};
+}
+
+constexpr ConvolutionImpl<float> impls[] = {
+#if LGMS_X86
+    direct<16>("avx512", Isa::avx512, convolution_direct_avx512),
+    direct<8>("avx2", Isa::avx2, convolution_direct_avx2),
+#endif
+    direct<4>("generic", Isa::generic, convolution_direct_generic),
+    convolution_reference_impl<float>};
 
 // Units whose work is worth handing to a thread: about 10 us of a fast core.
 int64_t grain(const ConvolutionDims& d, int64_t units) {

@@ -1,0 +1,143 @@
+#pragma once
+// The direct convolution over the Vec of the file that includes this. All in an anonymous namespace: every ISA file has
+// its own copy, and none can take another's place.
+#include "kernels/convolution/direct.h"
+
+namespace {
+
+using lgms::kernels::ConvolutionDims;
+using lgms::kernels::DirectCut;
+using lgms::kernels::kStripChannels;
+
+// One group's input around th x tw outputs at (n, z, h0, w0), zeros outside the image.
+void fill_strip(const DirectCut& c, long g, long n, long z, long h0, long w0, const float* x, float* strip) {
+  const ConvolutionDims& d = c.d;
+  const long cin = d.cin / d.groups, rows = c.th + d.kh - 1, block = d.kd * rows * c.line * kStripChannels;
+  x += g * cin;
+  for (long kz = 0; kz < d.kd; ++kz)
+    for (long r = 0; r < rows; ++r, strip += c.line * kStripChannels) {
+      const long zz = z + kz - d.kd / 2, h = h0 + r - d.kh / 2;
+      const bool inside = zz >= 0 && zz < d.d && h >= 0 && h < d.h;
+      const float* const source = x + ((n * d.d + zz) * d.h + h) * d.w * d.ldx;
+      for (long p = 0; p < c.line; ++p) {
+        const long w = w0 + p - d.kw / 2;
+        float* to = strip + p * kStripChannels;
+        if (inside && w >= 0 && w < d.w) {
+          const float* from = source + w * d.ldx;
+          for (long i = 0; i < cin; i += kStripChannels, to += block)
+            for (long l = 0; l < kStripChannels; l += Vec::lanes) {
+              const long left = cin - i - l;
+              Vec::store(to + l, left >= Vec::lanes ? Vec::load(from + i + l) : Vec::load(from + i + l, left > 0 ? left : 0));
+            }
+        } else {
+          for (long i = 0; i < cin; i += kStripChannels, to += block)
+            for (long l = 0; l < kStripChannels; l += Vec::lanes) Vec::store(to + l, Vec::zero());
+        }
+      }
+    }
+}
+
+// PX pixels of OV vectors of outputs. X neighbouring taps share each broadcast input.
+template <int PX, int OV, int X>
+[[gnu::noinline]] void tile(const DirectCut& c, const float* strip, const float* weights, long vector, const float* bias,
+                            long live, float* y, long pixels) {
+  const ConvolutionDims& d = c.d;
+  const long cin = d.cin / d.groups, line = c.line * kStripChannels, rows = c.th + d.kh - 1;
+  Vec::T sum[PX][OV];
+#pragma GCC unroll 4
+  for (int o = 0; o < OV; ++o) {
+    const long n = live - o * Vec::lanes;
+    const Vec::T start = bias ? Vec::load(bias + o * Vec::lanes, n < Vec::lanes ? n : Vec::lanes) : Vec::zero();
+#pragma GCC unroll 32
+    for (int p = 0; p < PX; ++p) sum[p][o] = start;
+  }
+  for (long kz = 0; kz < d.kd; ++kz)
+    for (long ky = 0; ky < d.kh; ++ky)
+      for (long i0 = 0; i0 < cin; i0 += kStripChannels) {
+        const float* source = strip + ((i0 / kStripChannels * d.kd + kz) * rows + ky) * line;
+        const long channels = cin - i0 < kStripChannels ? cin - i0 : kStripChannels;
+        for (long kx = 0; kx < d.kw; kx += X, source += kStripChannels * X)
+          for (long i = 0; i < channels; ++i, weights += X * Vec::lanes) {
+            Vec::T w[X][OV];
+#pragma GCC unroll 4
+            for (int k = 0; k < X; ++k)
+#pragma GCC unroll 4
+              for (int o = 0; o < OV; ++o) w[k][o] = Vec::load(weights + o * vector + k * Vec::lanes);
+#pragma GCC unroll 40
+            for (int q = 0; q < PX + X - 1; ++q) {
+              const Vec::T in = Vec::set1(source[q * kStripChannels + i]);
+#pragma GCC unroll 4
+              for (int k = 0; k < X; ++k)
+                if (q - k >= 0 && q - k < PX)
+#pragma GCC unroll 4
+                  for (int o = 0; o < OV; ++o) sum[q - k][o] = Vec::fma(in, w[k][o], sum[q - k][o]);
+            }
+          }
+      }
+#pragma GCC unroll 32
+  for (int p = 0; p < PX; ++p)
+    if (p < pixels)
+#pragma GCC unroll 4
+      for (int o = 0; o < OV; ++o) {
+        const long n = live - o * Vec::lanes;
+        if (n >= Vec::lanes)
+          Vec::store(y + p * d.ldy + o * Vec::lanes, sum[p][o]);
+        else
+          Vec::store(y + p * d.ldy + o * Vec::lanes, sum[p][o], n);
+      }
+}
+
+using Tile = decltype(tile<1, 1, 1>);
+// Register tiles of one kind, by falling width.
+struct Size { long pixels; Tile* tile; };
+
+// One vector (or pair) of outputs of a unit: the widest tiles first, the narrowest that covers the rest last.
+template <long count>
+void rows_of(const Size (&sizes)[count], const DirectCut& c, long th, long tw, const float* strip, const float* weights,
+             long vector, const float* bias, long live, float* y) {
+  for (long r = 0; r < th; ++r)
+    for (long p = 0; p < tw;) {
+      long s = 0;
+      while (s + 1 < count && sizes[s + 1].pixels >= tw - p) ++s;
+      const long pixels = tw - p < sizes[s].pixels ? tw - p : sizes[s].pixels;
+      sizes[s].tile(c, strip + (r * c.line + p) * kStripChannels, weights, vector, bias, live,
+                    y + (r * c.d.w + p) * c.d.ldy, pixels);
+      p += pixels;
+    }
+}
+
+// fused: tiles of one vector for kw = 3; single, pair: tiles of one and two vectors for any other kw.
+template <long fused_count, long single_count, long pair_count>
+void run_units(const DirectCut& c, long first, long last, const float* x, const float* packed, const float* bias,
+               float* y, float* scratch, const Size (&fused)[fused_count], const Size (&single)[single_count],
+               const Size (&pair)[pair_count]) {
+  constexpr long lanes = Vec::lanes;
+  const ConvolutionDims& d = c.d;
+  const long cout = d.cout / d.groups, vectors = (cout + lanes - 1) / lanes;
+  const long vector = d.kd * d.kh * d.kw * (d.cin / d.groups) * lanes;
+  for (long u = first; u < last; ++u) {
+    const long w0 = u % c.columns * c.tw, h0 = u / c.columns % c.rows * c.th, plane = u / c.columns / c.rows;
+    const long z = plane % d.d, n = plane / d.d % d.n, g = plane / d.d / d.n;
+    const long th = d.h - h0 < c.th ? d.h - h0 : c.th, tw = d.w - w0 < c.tw ? d.w - w0 : c.tw;
+    fill_strip(c, g, n, z, h0, w0, x, scratch);
+    float* const out = y + (((n * d.d + z) * d.h + h0) * d.w + w0) * d.ldy + g * cout;
+    for (long v = 0; v < vectors;) {
+      const float* const weights = packed + (g * vectors + v) * vector;
+      const float* const b = bias ? bias + g * cout + v * lanes : nullptr;
+      const long live = cout - v * lanes;
+      float* const at = out + v * lanes;
+      if (d.kw == 3) {
+        rows_of(fused, c, th, tw, scratch, weights, vector, b, live, at);
+        v += 1;
+      } else if (v + 1 < vectors) {
+        rows_of(pair, c, th, tw, scratch, weights, vector, b, live, at);
+        v += 2;
+      } else {
+        rows_of(single, c, th, tw, scratch, weights, vector, b, live, at);
+        v += 1;
+      }
+    }
+  }
+}
+
+}  // namespace
