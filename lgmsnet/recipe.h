@@ -32,17 +32,17 @@ struct Recipe {
   friend bool operator==(const Recipe&, const Recipe&) = default;
 };
 
-// image: u8 [H, W, 3], RGB -> f32 [1, 1, h, w, 3], resized to recipe.size and normalised.
-Tensor make_input(const Recipe& recipe, const Tensor& image);
+// image: u8 [H, W, 3], RGB -> f32 [1, h, w, 3], resized to recipe.size and normalised.
+Tensor make_input(const Recipe& recipe, const TensorView& image);
 // The same at the image's own size, padded right and bottom (edge replication) to multiples of 32.
-Tensor make_native_input(const Recipe& recipe, const Tensor& image);
-// masks: u8 [H, W, 1], one per class -> f32 [1, 1, h, w, K].
-Tensor make_target(const Recipe& recipe, const std::vector<Tensor>& masks);
+Tensor make_native_input(const Recipe& recipe, const TensorView& image);
+// masks: u8 [H, W, K], one channel per class -> f32 [1, h, w, K].
+Tensor make_target(const Recipe& recipe, const TensorView& masks);
 // logits: f32 [1, 1, h, w, K] -> probabilities f32 [H, W, K]: sigmoid, then resized bilinearly (half-pixel centres).
-Tensor probabilities_at(const Tensor& logits, int64_t height, int64_t width);
+Tensor probabilities_at(const TensorView& logits, int64_t height, int64_t width);
 // The same for logits of make_native_input: sigmoid, then cropped.
-Tensor native_probabilities(const Tensor& logits, int64_t height, int64_t width);
+Tensor native_probabilities(const TensorView& logits, int64_t height, int64_t width);
 // probabilities f32 [H, W, K] -> u8 [H, W, K]: 255 above the threshold, else 0.
-Tensor masks_from(const Tensor& probabilities, double threshold);
+Tensor masks_from(const TensorView& probabilities, double threshold);
 
 }  // namespace lgms

@@ -1,0 +1,64 @@
+#include "lgmsnet/model_file.h"
+
+#include "core/io/safetensors.h"
+#include "lgmsnet/json.h"
+#include "lgmsnet/names.h"
+
+namespace lgms {
+namespace {
+
+constexpr int kFormat = 1;
+
+const std::string* find(const io::Metadata& metadata, const std::string& key) {
+  const auto found = metadata.find(key);
+  return found == metadata.end() ? nullptr : &found->second;
+}
+
+std::vector<std::string> class_names(const std::string* json, const Config& config, const std::string& source) {
+  std::vector<std::string> names;
+  if (json == nullptr) {
+    for (int64_t k = 0; k < config.classes; ++k) names.push_back("class " + std::to_string(k));
+    return names;
+  }
+  const nlohmann::json list = nlohmann::json::parse(*json, nullptr, false);
+  check(list.is_array() && list.size() == static_cast<size_t>(config.classes), ErrorKind::model, "[", source,
+        "] lgms.classes: expected a list of ", config.classes, " names, got ", *json);
+  for (const nlohmann::json& name : list) {
+    check(name.is_string(), ErrorKind::model, "[", source, "] lgms.classes: expected names, got ", name.dump());
+    names.push_back(name.get<std::string>());
+  }
+  return names;
+}
+
+}  // namespace
+
+ModelFile load_model(const std::filesystem::path& path, const std::string& recipe_name) {
+  io::Safetensors file = io::read_safetensors(path);
+  const std::string source = path.string();
+  if (const std::string* format = find(file.metadata, "lgms.format"))
+    check(*format == std::to_string(kFormat), ErrorKind::model, "[", source, "] lgms.format: expected ", kFormat, ", got ",
+          *format, "; a newer lgmsnet wrote this file, update to read it");
+  ModelFile model;
+  model.tensors = strip_prefix(std::move(file.tensors));
+  const std::string *config = find(file.metadata, "lgms.config"), *recipe = find(file.metadata, "lgms.recipe");
+  model.config = config ? Config::from_json(*config, source) : config_of(model.tensors, source);
+  check(recipe || !recipe_name.empty(), ErrorKind::model, "[", source,
+        "] expected a recipe in the metadata, the file has none; name one with --recipe (default-2d, or paper-2d for "
+        "weights of the published training code)");
+  model.recipe = recipe ? Recipe::from_json(*recipe, source) : Recipe::named(recipe_name);
+  model.classes = class_names(find(file.metadata, "lgms.classes"), model.config, source);
+  const std::string* training = find(file.metadata, "lgms.training");
+  model.training = training ? *training : "{}";
+  return model;
+}
+
+void save_model(const std::filesystem::path& path, const ModelFile& model) {
+  io::write_safetensors(path, model.tensors,
+                        {{"lgms.format", std::to_string(kFormat)},
+                         {"lgms.config", model.config.to_json()},
+                         {"lgms.recipe", model.recipe.to_json()},
+                         {"lgms.classes", nlohmann::json(model.classes).dump()},
+                         {"lgms.training", model.training}});
+}
+
+}  // namespace lgms

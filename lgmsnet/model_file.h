@@ -1,0 +1,28 @@
+#pragma once
+// A model on disk: safetensors with everything in the metadata that its weights need to mean something.
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/named_tensor.h"
+#include "lgmsnet/config.h"
+#include "lgmsnet/recipe.h"
+
+namespace lgms {
+
+struct ModelFile {
+  Config config;
+  Recipe recipe;
+  std::vector<std::string> classes;  // names, one per output channel
+  std::string training;              // JSON: data, epochs, seed, score, ...; {} where unknown
+  NamedTensors tensors;              // weights and statistics under their checkpoint names
+};
+
+// Metadata keys: lgms.format (1), lgms.config, lgms.recipe, lgms.classes, lgms.training. recipe_name: the recipe of a file
+// that has none; empty: such a file is refused. A file without lgms.config has it read off its names and shapes.
+// Throws Error{model} naming the file on a newer format or anything that does not fit.
+ModelFile load_model(const std::filesystem::path& path, const std::string& recipe_name = {});
+// Throws Error{output} where the file cannot be written.
+void save_model(const std::filesystem::path& path, const ModelFile& model);
+
+}  // namespace lgms
