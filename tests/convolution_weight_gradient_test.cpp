@@ -59,7 +59,7 @@ TEST_CASE("convolution_weight_gradient: on integers equals its formula exactly, 
   for (Isa isa : isas())
     for (const Case& c : cases)
       for (int64_t pad : {0, 5}) {
-        CAPTURE(isa);
+        CAPTURE(std::string(name_of(isa)));
         CAPTURE(c.x);
         CAPTURE(c.cout);
         CAPTURE(c.k);
@@ -88,7 +88,7 @@ TEST_CASE("convolution_weight_gradient: every implementation equals the referenc
         for (int64_t cb : {1, 3, 8, 13, 16}) {
           CorrelationDims d{2, 1, 6, 7, ca, cb, ca + 3, cb + 2, (ca + 15) / 16 * 16 + 16, 1, k, k};
           if (!supported(impl.isa) || !impl.accepts(d)) continue;
-          CAPTURE(impl.name);
+          CAPTURE(std::string(impl.name));
           CAPTURE(k);
           CAPTURE(ca);
           CAPTURE(cb);
@@ -109,7 +109,7 @@ TEST_CASE("convolution_weight_gradient: random numbers agree with double within 
   const Tensor exact = Tensor::empty(weight_shape(c), DType::f64);
   kernels::convolution_weight_gradient(x.to(DType::f64), dy.to(DType::f64), 1, exact, {});
   for (Isa isa : isas()) {
-    CAPTURE(isa);
+    CAPTURE(std::string(name_of(isa)));
     Tensor first;
     for (int threads : {1, 2, 3}) {
       ContextOptions options;

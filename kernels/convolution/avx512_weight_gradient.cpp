@@ -74,7 +74,7 @@ struct Strip {
 };
 
 int64_t vectors_of(const CorrelationDims& d) { return (d.ca + 15) / 16; }
-int64_t blocks_of(const CorrelationDims& d) { return (d.cb + 7) / 8; }
+int64_t b_blocks(const CorrelationDims& d) { return (d.cb + 7) / 8; }
 // Rows per strip: about 512 pixels keep the packed rows of one vector and one block near L1.
 int64_t strip_rows(const CorrelationDims& d) {
   const int64_t units = 512 / (d.w * kCorrelationRows + 1) + 1;
@@ -158,7 +158,7 @@ void add_strip(const CorrelationDims& d, const Strip& s, const float* a, const f
 }  // namespace
 
 int64_t correlation_scratch_avx512(const CorrelationDims& d) {
-  return vectors_of(d) * a_vector(d) + blocks_of(d) * b_block(d);
+  return vectors_of(d) * a_vector(d) + b_blocks(d) * b_block(d);
 }
 
 void correlation_avx512(const CorrelationDims& d, int64_t first, int64_t last, const float* a, const float* b, float* p,

@@ -18,7 +18,9 @@ int64_t no_scratch(const CorrelationDims&) { return 0; }
 constexpr CorrelationImpl impls[] = {
 #if LGMS_X86
     {"avx512", Isa::avx512, accepts_all, correlation_scratch_avx512, correlation_avx512},
+    {"avx2", Isa::avx2, accepts_all, correlation_scratch_avx2, correlation_avx2},
 #endif
+    {"generic", Isa::generic, accepts_all, no_scratch, correlation_generic},
     {"reference", Isa::reference, accepts_all, no_scratch, correlation_reference<float>},
 };
 

@@ -43,8 +43,9 @@ struct CorrelationImpl {
   CorrelationRun<float>* run;
 };
 
-CorrelationRun<float> correlation_avx512;
+CorrelationRun<float> correlation_avx512, correlation_avx2, correlation_generic;
 int64_t correlation_scratch_avx512(const CorrelationDims&);
+int64_t correlation_scratch_avx2(const CorrelationDims&);
 
 // Implementations in this build, fastest first, reference last.
 std::span<const CorrelationImpl> correlation_impls();
