@@ -24,14 +24,16 @@ GradcheckResult gradcheck(const std::function<Variable(std::vector<Variable>&)>&
     const NoGrad no_grad;
     const Tensor value = f(variables).value().dense();
     double sum = 0;
-    for (size_t i = 0; i < value.span<double>().size(); ++i) sum += value.span<double>()[i] * cotangent.span<double>()[i];
+    for (size_t i = 0; i < value.span<double>().size(); ++i)
+      sum += value.span<double>()[i] * cotangent.span<double>()[i];
     return sum;
   };
   backward(y, cotangent);
 
   GradcheckResult worst;
   for (size_t input = 0; input < inputs.size(); ++input) {
-    const Tensor gradient = variables[input].grad().defined() ? variables[input].grad().dense() : Tensor::zeros(inputs[input].shape(), DType::f64);
+    const Tensor gradient = variables[input].grad().defined() ? variables[input].grad().dense()
+                                                              : Tensor::zeros(inputs[input].shape(), DType::f64);
     const TensorView& t = inputs[input];
     const int64_t stride = std::max<int64_t>(1, t.numel() / max_elements);
     for (int64_t i = 0; i < t.numel(); i += stride) {

@@ -9,8 +9,8 @@
 namespace lgms::autograd {
 
 struct GradcheckResult {
-  double error = 0;       // the largest |analytic - numeric| / max(1, |analytic|, |numeric|)
-  size_t input = 0;       // where it is
+  double error = 0;  // the largest |analytic - numeric| / max(1, |analytic|, |numeric|)
+  size_t input = 0;  // where it is
   int64_t element = 0;
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 // Every differentiable op, by name. Formulas, shapes and sources stand in kernels/<op>/<op>.h; the gradient closure of
-// each in autograd/<op>.cpp. Activations are [N, D, H, W, C]; an undefined Variable stands for an absent bias or residual.
+// each in autograd/<op>.cpp. Activations are [N, D, H, W, C]; an undefined Variable stands for an absent bias or
+// residual.
 #include <array>
 #include <span>
 
@@ -18,7 +19,8 @@ Variable depthwise(const Variable& x, const Variable& weight, const Variable& bi
 // y = concat over channel quarters of depthwise k = 3, 5, 7, 9 (+ x if residual).
 Variable multiscale_depthwise(const Variable& x, const std::array<Variable, 4>& weights,
                               const std::array<Variable, 4>& biases, bool residual);
-// Attention inside each interleaved sub-grid of an image; qkv: [N, D, H, W, 3 * heads * 8]. rank 2: 2x2 patches, 3: 2x2x2.
+// Attention inside each interleaved sub-grid of an image; qkv: [N, D, H, W, 3 * heads * 8]. rank 2: 2x2 patches, 3:
+// 2x2x2.
 Variable attention(const Variable& qkv, int64_t heads, int rank);
 
 // ---- norms: y = after(norm(before(x)) * gamma + beta) + residual ----

@@ -46,8 +46,8 @@ Variable::Variable(Tensor value, bool requires_grad) : node_(std::make_shared<No
 
 Variable Variable::from_op(const char* op, Tensor value, std::vector<Variable> inputs, std::vector<Tensor> saved,
                            Backward backward) {
-  const bool needed = recording && std::any_of(inputs.begin(), inputs.end(),
-                                               [](const Variable& v) { return v.requires_grad(); });
+  const bool needed =
+      recording && std::any_of(inputs.begin(), inputs.end(), [](const Variable& v) { return v.requires_grad(); });
   Variable result(std::move(value), needed);
   if (!needed) return result;
   Node& node = *result.node_;
@@ -69,7 +69,9 @@ const Tensor& Variable::grad() const {
   check(defined(), ErrorKind::internal, "[autograd] grad of an undefined variable");
   return node_->grad;
 }
-void Variable::clear_grad() const { if (node_) node_->grad = {}; }
+void Variable::clear_grad() const {
+  if (node_) node_->grad = {};
+}
 
 bool Grads::wants(size_t i) const { return node_.inputs[i] && node_.inputs[i]->requires_grad; }
 
@@ -84,7 +86,9 @@ void Grads::put(size_t i, Tensor gradient) {
     return;
   }
   // In place where the sum is nobody else's; else into whichever of the two is free; else into a new tensor.
-  Tensor sum = input.grad.unique() ? input.grad : gradient.unique() ? gradient : Tensor::empty(gradient.shape(), gradient.dtype());
+  Tensor sum = input.grad.unique() ? input.grad
+               : gradient.unique() ? gradient
+                                   : Tensor::empty(gradient.shape(), gradient.dtype());
   kernels::add_forward(input.grad, gradient, sum);
   input.grad = std::move(sum);
 }
@@ -94,7 +98,9 @@ void backward(const Variable& root, const Tensor& seed) {
   check(root.requires_grad(), ErrorKind::internal, "[backward] root: expected a variable that requires a gradient");
   check(seed.defined() || root.value().numel() == 1, ErrorKind::usage, "[backward] seed: expected one for shape ",
         root.shape());
-  const auto older = [](const std::shared_ptr<Node>& a, const std::shared_ptr<Node>& b) { return a->sequence < b->sequence; };
+  const auto older = [](const std::shared_ptr<Node>& a, const std::shared_ptr<Node>& b) {
+    return a->sequence < b->sequence;
+  };
   std::priority_queue<std::shared_ptr<Node>, std::vector<std::shared_ptr<Node>>, decltype(older)> pending(older);
   std::unordered_set<const Node*> seen;
   root.node_->grad = seed.defined() ? seed : Tensor::full(root.shape(), 1.0, root.value().dtype());
@@ -105,7 +111,8 @@ void backward(const Variable& root, const Tensor& seed) {
   while (!pending.empty()) {
     const std::shared_ptr<Node> node = pending.top();
     pending.pop();
-    check(node->backward != nullptr, ErrorKind::internal, "[backward] ", node->op, ": expected a graph that was not walked before");
+    check(node->backward != nullptr, ErrorKind::internal, "[backward] ", node->op,
+          ": expected a graph that was not walked before");
     for (size_t i = 0; i < node->saved.size(); ++i)
       check(node->saved[i].version() == node->saved_versions[i], ErrorKind::internal, "[backward] ", node->op,
             ": saved tensor ", i, " was written to in place after forward");
@@ -140,7 +147,8 @@ std::vector<SavedTensor> saved_tensors(const Variable& root) {
   std::unordered_set<const void*> counted;
   for (const Node* node : nodes)
     for (const Tensor& t : node->saved)
-      if (t.defined()) rows.push_back({node->op, t.shape(), counted.insert(t.storage_id()).second ? t.storage_bytes() : 0});
+      if (t.defined())
+        rows.push_back({node->op, t.shape(), counted.insert(t.storage_id()).second ? t.storage_bytes() : 0});
   return rows;
 }
 

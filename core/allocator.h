@@ -40,7 +40,10 @@ class Scratch {
   ~Scratch() { allocator_->release(data_, bytes_); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
-  template <class T> T* as() const { return static_cast<T*>(data_); }
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data_);
+  }
 
  private:
   std::shared_ptr<Allocator> allocator_;

@@ -26,10 +26,10 @@ class StopToken {
 };
 
 struct ContextOptions {
-  int threads = 1;                                  // 0: all CPUs that this process may use
-  std::optional<Isa> isa;                           // absent: LGMS_ISA if set, else the best of this CPU
-  int64_t memory_limit = 0;                         // bytes of tensors in use at once; 0: no limit
-  std::function<void(std::string_view line)> log;   // absent: messages are dropped
+  int threads = 1;                                 // 0: all CPUs that this process may use
+  std::optional<Isa> isa;                          // absent: LGMS_ISA if set, else the best of this CPU
+  int64_t memory_limit = 0;                        // bytes of tensors in use at once; 0: no limit
+  std::function<void(std::string_view line)> log;  // absent: messages are dropped
   // Runs body(piece, worker) for every piece, worker < threads, in place of a pool of our own (an embedder's threads).
   std::function<void(int64_t pieces, FunctionRef<void(int64_t, int)> body)> executor;
 };
@@ -57,7 +57,9 @@ class Context {
   Isa isa() const { return isa_; }
   const std::shared_ptr<Allocator>& allocator() const { return allocator_; }
   StopToken& stop() { return stop_; }
-  void log(std::string_view line) const { if (options_.log) options_.log(line); }
+  void log(std::string_view line) const {
+    if (options_.log) options_.log(line);
+  }
 
   // body(piece, worker) for every piece in [0, pieces), in any order, worker in [0, threads()).
   void parallel(int64_t pieces, FunctionRef<void(int64_t piece, int worker)> body);

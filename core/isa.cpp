@@ -14,7 +14,9 @@ namespace lgms {
 #if defined(__x86_64__)
 namespace {
 
-struct Registers { unsigned a = 0, b = 0, c = 0, d = 0; };
+struct Registers {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+};
 
 Registers cpuid(unsigned leaf, unsigned subleaf = 0) {
   Registers r;

@@ -13,10 +13,10 @@ enum class Isa { reference, generic, avx2, avx512 };
 constexpr const char* name_of(Isa isa) {
   return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : isa == Isa::generic ? "generic" : "reference";
 }
-bool supported(Isa isa) noexcept;     // by this CPU and operating system (CPUID, XCR0)
-Isa best_isa() noexcept;              // the highest supported one
+bool supported(Isa isa) noexcept;  // by this CPU and operating system (CPUID, XCR0)
+Isa best_isa() noexcept;           // the highest supported one
 // "avx2" -> Isa::avx2. Throws Error{usage} on an unknown name, Error{device} where the CPU lacks it.
 Isa isa_from_name(std::string_view name);
-std::string cpu_name();               // the brand string, e.g. "AMD EPYC 9B45", or "unknown CPU"
+std::string cpu_name();  // the brand string, e.g. "AMD EPYC 9B45", or "unknown CPU"
 
 }  // namespace lgms

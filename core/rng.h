@@ -20,11 +20,11 @@ class Rng {
       : key_{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)},
         counter_{0, static_cast<uint32_t>(purpose), sample, epoch} {}
 
-  uint32_t next();                        // uniform over 32 bits
-  uint32_t below(uint32_t n);             // uniform in [0, n), n > 0, without bias (rejection)
-  double uniform();                       // [0, 1), 53 bits
+  uint32_t next();             // uniform over 32 bits
+  uint32_t below(uint32_t n);  // uniform in [0, n), n > 0, without bias (rejection)
+  double uniform();            // [0, 1), 53 bits
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
-  double normal();                        // standard normal (Box-Muller)
+  double normal();  // standard normal (Box-Muller)
 
  private:
   std::array<uint32_t, 2> key_;

@@ -43,14 +43,18 @@ void with_type(DType dtype, const F& f) {
 }  // namespace
 
 TensorView::TensorView(void* data, DType dtype, const Shape& shape, int64_t row_stride, Device device)
-    : data_(data), dtype_(dtype), device_(device), shape_(shape),
+    : data_(data),
+      dtype_(dtype),
+      device_(device),
+      shape_(shape),
       row_stride_(row_stride == 0 ? shape.channels() : row_stride) {
   check(row_stride_ >= shape.channels(), ErrorKind::usage, "[tensor] row_stride: expected at least the ",
         shape.channels(), " channels, got ", row_stride_);
 }
 
 void TensorView::require(DType wanted, bool dense_on_host) const {
-  check(dtype_ == wanted || !defined(), ErrorKind::internal, "[tensor] element type: expected ", wanted, ", got ", dtype_);
+  check(dtype_ == wanted || !defined(), ErrorKind::internal, "[tensor] element type: expected ", wanted, ", got ",
+        dtype_);
   if (!dense_on_host) return;
   check(device_ == Device::cpu, ErrorKind::internal, "[tensor] device: expected cpu, got ", device_);
   check(is_dense(), ErrorKind::internal, "[tensor] expected a dense tensor, got shape ", shape_, " at row stride ",
@@ -178,7 +182,9 @@ void copy(const TensorView& source, const TensorView& destination) {
 }
 
 uint64_t Tensor::version() const { return storage_ ? storage_->version : 0; }
-void Tensor::bump_version() const { if (storage_) ++storage_->version; }
+void Tensor::bump_version() const {
+  if (storage_) ++storage_->version;
+}
 int64_t Tensor::storage_bytes() const { return storage_ ? storage_->bytes() : 0; }
 
 }  // namespace lgms

@@ -25,18 +25,20 @@ class TensorView {
   DType dtype() const { return dtype_; }
   Device device() const { return device_; }
   int64_t numel() const { return shape_.numel(); }
-  int64_t rows() const { return shape_.rows(); }           // product of all extents but the last
-  int64_t channels() const { return shape_.channels(); }   // the last extent
-  int64_t row_stride() const { return row_stride_; }       // elements
+  int64_t rows() const { return shape_.rows(); }          // product of all extents but the last
+  int64_t channels() const { return shape_.channels(); }  // the last extent
+  int64_t row_stride() const { return row_stride_; }      // elements
   bool is_dense() const { return row_stride_ == channels() || rows() <= 1; }
 
   // The first element, on whatever device it is. Throws Error{internal} where T is not the element type.
-  template <class T> T* data() const {
+  template <class T>
+  T* data() const {
     require(dtype_of<T>, false);
     return static_cast<T*>(data_);
   }
   // All elements of a dense tensor that the host can read. Throws Error{internal} otherwise.
-  template <class T> std::span<T> span() const {
+  template <class T>
+  std::span<T> span() const {
     require(dtype_of<T>, true);
     return {static_cast<T*>(data_), static_cast<size_t>(numel())};
   }
@@ -62,8 +64,10 @@ class Tensor : public TensorView {
   static Tensor empty(const Shape& shape, DType dtype = DType::f32);
   static Tensor zeros(const Shape& shape, DType dtype = DType::f32);
   static Tensor full(const Shape& shape, double value, DType dtype = DType::f32);
-  template <class T> static Tensor from(const Shape& shape, std::span<const T> values);
-  template <class T> static Tensor from(const Shape& shape, const std::vector<T>& values) {
+  template <class T>
+  static Tensor from(const Shape& shape, std::span<const T> values);
+  template <class T>
+  static Tensor from(const Shape& shape, const std::vector<T>& values) {
     return from(shape, std::span<const T>(values));
   }
 
@@ -75,9 +79,9 @@ class Tensor : public TensorView {
   // dense, of channels differs.
   Tensor reshaped(const Shape& shape) const;
 
-  Tensor clone() const;                 // dense
-  Tensor dense() const;                 // *this if it is dense, else a clone
-  Tensor to(DType dtype) const;         // *this if it has that type, else a dense, converted copy
+  Tensor clone() const;          // dense
+  Tensor dense() const;          // *this if it is dense, else a clone
+  Tensor to(DType dtype) const;  // *this if it has that type, else a dense, converted copy
   void fill(double value) const;
   void copy_from(const TensorView& source) const;  // same shape and type; strides may differ
 

@@ -28,7 +28,8 @@ void relax() {
 #endif
 }
 
-// Spins until ready() or about 50 us have gone by; true if ready. On a single CPU spinning only delays the other thread.
+// Spins until ready() or about 50 us have gone by; true if ready. On a single CPU spinning only delays the other
+// thread.
 template <class Ready>
 bool spin_until(const Ready& ready) {
   using clock = std::chrono::steady_clock;

@@ -12,15 +12,15 @@
 namespace lgms {
 
 // Non-owning reference to a callable: no allocation per parallel region.
-template <class Signature> class FunctionRef;
+template <class Signature>
+class FunctionRef;
 template <class R, class... Args>
 class FunctionRef<R(Args...)> {
  public:
   template <class F>
   FunctionRef(const F& f)  // NOLINT: implicit on purpose
-      : object_(&f), call_([](const void* object, Args... args) -> R {
-          return (*static_cast<const F*>(object))(args...);
-        }) {}
+      : object_(&f),
+        call_([](const void* object, Args... args) -> R { return (*static_cast<const F*>(object))(args...); }) {}
   R operator()(Args... args) const { return call_(object_, args...); }
 
  private:

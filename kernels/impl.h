@@ -9,8 +9,8 @@
 
 namespace lgms::kernels {
 
-// One implementation of one pass of an op. Lists are constexpr, fastest first, reference last; dispatch, tests and bench
-// read the same list. Ops whose choice depends on the shape use a richer struct with at least name and isa.
+// One implementation of one pass of an op. Lists are constexpr, fastest first, reference last; dispatch, tests and
+// bench read the same list. Ops whose choice depends on the shape use a richer struct with at least name and isa.
 template <class Run>
 struct Impl {
   const char* name;

@@ -31,7 +31,9 @@ Config Config::named(std::string_view name) {
 
 Config Config::from_json(const std::string& text, const std::string& source) {
   const JsonObject object(text, source, "config");
-  const auto width = [&](const nlohmann::json& value, const char* key) { return object.integer(value, key, 1, kMaxWidth); };
+  const auto width = [&](const nlohmann::json& value, const char* key) {
+    return object.integer(value, key, 1, kMaxWidth);
+  };
   Config config;
   config.rank = static_cast<int>(object.integer(object.member("rank"), "rank", 2, 3));
   config.in_channels = width(object.member("in_channels"), "in_channels");

@@ -21,7 +21,7 @@ struct Config {
   int64_t classes = 1;  // output channels: 2D logits of independent sigmoids, 3D of one softmax
   std::array<int64_t, 5> dims{16, 32, 64, 128, 128};
   std::array<Split, 4> splits{{{96, 32}, {96, 32}, {96, 32}, {48, 16}}};  // enc4, enc5, dec5, dec4
-  std::array<int64_t, 3> depths{1, 1, 1};                                // LMS blocks of encoder stages 1..3
+  std::array<int64_t, 3> depths{1, 1, 1};                                 // LMS blocks of encoder stages 1..3
 
   static constexpr int64_t kHeads = 4, kHeadDim = 8;  // whatever the widths
   static constexpr int64_t kInner = kHeads * kHeadDim;

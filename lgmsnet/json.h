@@ -41,7 +41,8 @@ class JsonObject {
     return number;
   }
   bool boolean(const std::string& key) const {
-    check(member(key).is_boolean(), ErrorKind::model, where_, " ", key, ": expected true or false, got ", member(key).dump());
+    check(member(key).is_boolean(), ErrorKind::model, where_, " ", key, ": expected true or false, got ",
+          member(key).dump());
     return member(key).get<bool>();
   }
   std::string string(const std::string& key) const {

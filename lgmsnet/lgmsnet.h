@@ -15,8 +15,8 @@ class LGMSNet {
 
   // Called with the output of every top-level module ("stem", "encoder1", ..., "Conv_1x1").
   using StageHook = std::function<void(const std::string& name, const Tensor& output)>;
-  // x: [N, D, H, W, in_channels], sides multiples of 32; returns logits [N, D, H, W, classes]. training: batch norms use
-  // and update statistics of the batch. Throws Error{usage} where x does not fit.
+  // x: [N, D, H, W, in_channels], sides multiples of 32; returns logits [N, D, H, W, classes]. training: batch norms
+  // use and update statistics of the batch. Throws Error{usage} where x does not fit.
   autograd::Variable forward(const Tensor& x, bool training, const StageHook& hook = {}) const;
 
   const Config& config() const { return config_; }

@@ -36,8 +36,8 @@ ModelFile load_model(const std::filesystem::path& path, const std::string& recip
   io::Safetensors file = io::read_safetensors(path);
   const std::string source = path.string();
   if (const std::string* format = find(file.metadata, "lgms.format"))
-    check(*format == std::to_string(kFormat), ErrorKind::model, "[", source, "] lgms.format: expected ", kFormat, ", got ",
-          *format, "; a newer lgmsnet wrote this file, update to read it");
+    check(*format == std::to_string(kFormat), ErrorKind::model, "[", source, "] lgms.format: expected ", kFormat,
+          ", got ", *format, "; a newer lgmsnet wrote this file, update to read it");
   ModelFile model;
   model.tensors = strip_prefix(std::move(file.tensors));
   const std::string *config = find(file.metadata, "lgms.config"), *recipe = find(file.metadata, "lgms.recipe");

@@ -18,8 +18,8 @@ struct ModelFile {
   NamedTensors tensors;              // weights and statistics under their checkpoint names
 };
 
-// Metadata keys: lgms.format (1), lgms.config, lgms.recipe, lgms.classes, lgms.training. recipe_name: the recipe of a file
-// that has none; empty: such a file is refused. A file without lgms.config has it read off its names and shapes.
+// Metadata keys: lgms.format (1), lgms.config, lgms.recipe, lgms.classes, lgms.training. recipe_name: the recipe of a
+// file that has none; empty: such a file is refused. A file without lgms.config has it read off its names and shapes.
 // Throws Error{model} naming the file on a newer format or anything that does not fit.
 ModelFile load_model(const std::filesystem::path& path, const std::string& recipe_name = {});
 // Throws Error{output} where the file cannot be written.

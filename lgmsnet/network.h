@@ -63,10 +63,10 @@ typename B::Value fuse(B& b, const std::string& name, typename B::Value x, int64
 template <class B>
 typename B::Value lms(B& b, const std::string& name, typename B::Value x) {
   const int64_t c = b.channels(x);
-  auto t = b.multiscale_depthwise(name, x);                                            // m + x
+  auto t = b.multiscale_depthwise(name, x);  // m + x
   t = b.group_norm(name + ".norm_act.0", t, 4, {.after = Activation::gelu});
   t = conv_silu(b, name + ".conv_1x1_bn", t, c / 4, 1);
-  return conv_silu(b, name + ".conv_nxn_bn", t, c, 3, x);                              // + x
+  return conv_silu(b, name + ".conv_nxn_bn", t, c, 3, x);  // + x
 }
 
 // One transformer layer over the pixels; attention inside each interleaved sub-grid (Mobilevit.py Transformer).

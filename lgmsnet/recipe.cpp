@@ -111,14 +111,14 @@ Tensor make_native_input(const Recipe& recipe, const TensorView& image) {
 }
 
 Tensor make_target(const Recipe& recipe, const TensorView& masks) {
-  const Tensor small = transform::resize_nearest(masks, recipe.size[0], recipe.size[1],
-                                                 recipe.nearest_half_pixel ? transform::Nearest::centre
-                                                                           : transform::Nearest::corner);
+  const Tensor small =
+      transform::resize_nearest(masks, recipe.size[0], recipe.size[1],
+                                recipe.nearest_half_pixel ? transform::Nearest::centre : transform::Nearest::corner);
   Tensor target = Tensor::empty({1, recipe.size[0], recipe.size[1], masks.channels()});
   const auto values = small.span<uint8_t>();
   for (size_t i = 0; i < values.size(); ++i)
-    target.data<float>()[i] = recipe.binarise ? (values[i] > recipe.mask_threshold ? 1.0f : 0.0f)
-                                              : static_cast<float>(values[i]) / 255.0f;
+    target.data<float>()[i] =
+        recipe.binarise ? (values[i] > recipe.mask_threshold ? 1.0f : 0.0f) : static_cast<float>(values[i]) / 255.0f;
   return target;
 }
 

@@ -13,16 +13,16 @@ namespace lgms {
 
 // Spec "2D recipe" and "Corrected 2D recipe". Values are in stored channel order.
 struct Recipe {
-  std::string name = "default-2d";     // only informs
+  std::string name = "default-2d";        // only informs
   std::array<int64_t, 2> size{256, 256};  // height, width of the network's input; multiples of 32
-  bool bgr = false;                    // channel order; else RGB
-  bool round_resized = false;          // the resized picture is rounded to 8 bits
+  bool bgr = false;                       // channel order; else RGB
+  bool round_resized = false;             // the resized picture is rounded to 8 bits
   std::array<double, 3> mean{0.485, 0.456, 0.406}, std{0.229, 0.224, 0.225};  // of x/255
-  bool divide_again = false;           // (x/255 - mean)/std is divided by 255 once more
-  bool binarise = true;                // target = mask > mask_threshold, else mask/255
+  bool divide_again = false;  // (x/255 - mean)/std is divided by 255 once more
+  bool binarise = true;       // target = mask > mask_threshold, else mask/255
   int mask_threshold = 127;
-  bool nearest_half_pixel = true;      // masks: source index floor((i + 0.5) in/out), else floor(i in/out)
-  double threshold = 0.5;              // of a probability, for the mask
+  bool nearest_half_pixel = true;  // masks: source index floor((i + 0.5) in/out), else floor(i in/out)
+  double threshold = 0.5;          // of a probability, for the mask
 
   // "default-2d", "paper-2d". Throws Error{usage} on another name.
   static Recipe named(std::string_view name);

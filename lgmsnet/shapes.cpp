@@ -37,7 +37,8 @@ Value ShapeBuilder::convolution(const std::string& name, const Value& x, int64_t
 }
 
 Value ShapeBuilder::depthwise(const std::string& name, const Value& x, int64_t k) {
-  LayerRow row{.name = name, .op = "depthwise", .output = x.shape, .parameters = {weight(name, channels(x), 1, k)}, .stage = {}};
+  LayerRow row{
+      .name = name, .op = "depthwise", .output = x.shape, .parameters = {weight(name, channels(x), 1, k)}, .stage = {}};
   row.macs = x.shape.rows() * row.parameters[0].shape.numel();
   return record(std::move(row));
 }
@@ -49,7 +50,8 @@ Value ShapeBuilder::multiscale_depthwise(const std::string& name, const Value& x
   for (const char* branch : {".local_dwc", ".global_dwc_s", ".global_dwc_m", ".global_dwc_l"}) {
     row.parameters.push_back(weight(name + branch, quarter, 1, k));
     row.macs += x.shape.rows() * row.parameters.back().shape.numel();
-    row.parameters.push_back({.name = name + branch + ".bias", .shape = {quarter}, .bound = row.parameters.back().bound});
+    row.parameters.push_back(
+        {.name = name + branch + ".bias", .shape = {quarter}, .bound = row.parameters.back().bound});
     k += 2;
   }
   return record(std::move(row));
@@ -62,13 +64,16 @@ Value ShapeBuilder::norm(const std::string& name, const Value& x, const Norm& op
 
 Value ShapeBuilder::batch_norm(const std::string& name, const Value& x, const Norm&) {
   const Shape c{channels(x)};
-  return record({.name = name, .op = "batch_norm", .output = x.shape,
-                 .parameters = {{.name = name + ".weight", .shape = c, .value = 1},
-                                {.name = name + ".bias", .shape = c},
-                                {.name = name + ".running_mean", .shape = c, .trained = false},
-                                {.name = name + ".running_var", .shape = c, .trained = false, .value = 1},
-                                {.name = name + ".num_batches_tracked", .shape = {}, .dtype = DType::i64,
-                                 .trained = false}}, .stage = {}});
+  return record(
+      {.name = name,
+       .op = "batch_norm",
+       .output = x.shape,
+       .parameters = {{.name = name + ".weight", .shape = c, .value = 1},
+                      {.name = name + ".bias", .shape = c},
+                      {.name = name + ".running_mean", .shape = c, .trained = false},
+                      {.name = name + ".running_var", .shape = c, .trained = false, .value = 1},
+                      {.name = name + ".num_batches_tracked", .shape = {}, .dtype = DType::i64, .trained = false}},
+       .stage = {}});
 }
 
 namespace {
@@ -78,17 +83,22 @@ std::vector<ParameterSpec> affine(const std::string& name, int64_t c) {
 }  // namespace
 
 Value ShapeBuilder::group_norm(const std::string& name, const Value& x, int64_t, const Norm&) {
-  return record({.name = name, .op = "group_norm", .output = x.shape, .parameters = affine(name, channels(x)), .stage = {}});
+  return record(
+      {.name = name, .op = "group_norm", .output = x.shape, .parameters = affine(name, channels(x)), .stage = {}});
 }
 
 Value ShapeBuilder::layer_norm(const std::string& name, const Value& x) {
-  return record({.name = name, .op = "layer_norm", .output = x.shape, .parameters = affine(name, channels(x)), .stage = {}});
+  return record(
+      {.name = name, .op = "layer_norm", .output = x.shape, .parameters = affine(name, channels(x)), .stage = {}});
 }
 
 Value ShapeBuilder::linear(const std::string& name, const Value& x, int64_t out, bool bias) {
   const double bound = nn::default_bound(channels(x));
-  LayerRow row{.name = name, .op = "linear", .output = x.shape.with_channels(out),
-               .parameters = {{.name = name + ".weight", .shape = {out, channels(x)}, .bound = bound}}, .stage = {}};
+  LayerRow row{.name = name,
+               .op = "linear",
+               .output = x.shape.with_channels(out),
+               .parameters = {{.name = name + ".weight", .shape = {out, channels(x)}, .bound = bound}},
+               .stage = {}};
   if (bias) row.parameters.push_back({.name = name + ".bias", .shape = {out}, .bound = bound});
   row.macs = x.shape.rows() * out * channels(x);
   return record(std::move(row));
@@ -114,7 +124,8 @@ Value ShapeBuilder::add(const Value& a, const Value&) {
 Value ShapeBuilder::concat(std::initializer_list<Value> parts) {
   int64_t c = 0;
   for (const Value& part : parts) c += channels(part);
-  return record({.name = {}, .op = "concat", .output = parts.begin()->shape.with_channels(c), .parameters = {}, .stage = {}});
+  return record(
+      {.name = {}, .op = "concat", .output = parts.begin()->shape.with_channels(c), .parameters = {}, .stage = {}});
 }
 
 Value ShapeBuilder::split(const Value& x, int64_t, int64_t count) { return {x.shape.with_channels(count)}; }
@@ -129,9 +140,11 @@ Value ShapeBuilder::upsample(const Value& x) {
 
 Value ShapeBuilder::max_pool(const Value& x) {
   const int64_t d = config_.rank == 3 ? 2 : 1;
-  return record({.name = {}, .op = "max_pool",
+  return record({.name = {},
+                 .op = "max_pool",
                  .output = {x.shape[0], x.shape[1] / d, x.shape[2] / 2, x.shape[3] / 2, channels(x)},
-                 .parameters = {}, .stage = {}});
+                 .parameters = {},
+                 .stage = {}});
 }
 
 // Names the module that everything recorded since the last stage belongs to.

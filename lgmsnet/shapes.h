@@ -16,17 +16,19 @@ struct LayerRow {
   std::string name, op;  // name is empty for ops without parameters
   Shape output;
   std::vector<nn::ParameterSpec> parameters;
-  int64_t macs = 0;           // multiply-adds of convolutions and linear layers
-  int64_t attention_macs = 0; // of q k^T and p v
-  int64_t upsample_macs = 0;  // of the interpolation
-  std::string stage;          // top-level module, e.g. "encoder4"
+  int64_t macs = 0;            // multiply-adds of convolutions and linear layers
+  int64_t attention_macs = 0;  // of q k^T and p v
+  int64_t upsample_macs = 0;   // of the interpolation
+  std::string stage;           // top-level module, e.g. "encoder4"
 
   int64_t trained_elements() const;
 };
 
 class ShapeBuilder {
  public:
-  struct Value { Shape shape; };
+  struct Value {
+    Shape shape;
+  };
   using Norm = NormArguments<Value>;
 
   explicit ShapeBuilder(const Config& config) : config_(config) {}

@@ -12,7 +12,8 @@ template <class T, class Run>
 void add_rows(const TensorView& a, const TensorView& b, const TensorView& y, Run* run) {
   parallel_ranges(y.rows(), 1 + 16384 / std::max<int64_t>(y.channels(), 1), [&](int64_t first, int64_t last, int) {
     run({last - first, y.channels(), a.row_stride(), b.row_stride(), y.row_stride()},
-        a.data<T>() + first * a.row_stride(), b.data<T>() + first * b.row_stride(), y.data<T>() + first * y.row_stride());
+        a.data<T>() + first * a.row_stride(), b.data<T>() + first * b.row_stride(),
+        y.data<T>() + first * y.row_stride());
   });
 }
 

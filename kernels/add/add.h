@@ -4,7 +4,9 @@
 
 namespace lgms::kernels {
 
-struct AddDims { int64_t rows, c, lda, ldb, ldy; };
+struct AddDims {
+  int64_t rows, c, lda, ldb, ldy;
+};
 
 // a, b, y: one shape and type (f32 or f64), any row strides. Overwrites y, which may be a or b. Allocates nothing.
 // Throws Error{usage} on shapes or types that differ.

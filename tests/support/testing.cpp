@@ -9,7 +9,8 @@ namespace lgms::testing {
 
 std::vector<int64_t> simd_edge_sizes(int64_t most) {
   std::vector<int64_t> sizes;
-  for (int64_t n : {1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 20, 24, 31, 32, 33, 40, 47, 48, 49, 63, 64, 65, 96, 97, 127, 128, 129})
+  for (int64_t n :
+       {1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 20, 24, 31, 32, 33, 40, 47, 48, 49, 63, 64, 65, 96, 97, 127, 128, 129})
     if (n <= most) sizes.push_back(n);
   return sizes;
 }

@@ -1,0 +1,98 @@
+#include "autograd/variable.h"
+
+#include "autograd/ops.h"
+#include "core/rng.h"
+#include "tests/support/testing.h"
+
+using namespace lgms;
+using namespace lgms::testing;
+using namespace lgms::autograd;
+
+namespace {
+
+// y = x * x, element by element: saves x.
+Variable square(const Variable& x) {
+  Tensor y = Tensor::empty(x.shape(), DType::f64);
+  for (int64_t i = 0; i < y.numel(); ++i)
+    y.data<double>()[i] = x.value().data<double>()[i] * x.value().data<double>()[i];
+  return Variable::from_op("square", y, {x}, {x.value()},
+                           [](std::span<const Tensor> saved, const Tensor& dy, Grads& grads) {
+                             Tensor dx = Tensor::empty(dy.shape(), DType::f64);
+                             for (int64_t i = 0; i < dx.numel(); ++i)
+                               dx.data<double>()[i] = 2 * saved[0].data<double>()[i] * dy.data<double>()[i];
+                             grads.put(0, dx);
+                           });
+}
+
+Variable leaf(double value) { return Variable(Tensor::full({1}, value, DType::f64), true); }
+double item(const Tensor& t) { return t.span<double>()[0]; }
+
+}  // namespace
+
+TEST_CASE("autograd: a value used several times collects all its gradients") {
+  const Variable x = leaf(3);
+  const Variable y = square(x), z = add(add(y, y), square(y));  // 2 x^2 + x^4
+  backward(z);
+  CHECK(item(x.grad()) == 4 * 3 + 4 * 27);
+}
+
+TEST_CASE("autograd: leaf gradients accumulate over backward passes until cleared") {
+  const Variable x = leaf(2);
+  backward(square(x));
+  backward(square(x));
+  CHECK(item(x.grad()) == 8);
+  x.clear_grad();
+  CHECK_FALSE(x.grad().defined());
+}
+
+TEST_CASE("autograd: no gradient is computed or kept where none is needed") {
+  const Variable image(Tensor::full({1}, 5, DType::f64)), w = leaf(1);
+  const Variable y = add(square(image), w);
+  CHECK(saved_tensors(y).empty());
+  backward(y);
+  CHECK_FALSE(image.grad().defined());
+  {
+    const NoGrad no_grad;
+    CHECK_FALSE(square(w).requires_grad());
+  }
+  CHECK(square(w).requires_grad());
+}
+
+TEST_CASE("autograd: saved tensors are listed, storage counted once, and freed by backward") {
+  const Variable x = leaf(2);
+  const Variable y = add(square(x), square(x));
+  const auto rows = saved_tensors(y);
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[0].op == "square");
+  CHECK(rows[0].bytes == 8);
+  CHECK(rows[1].bytes == 0);
+  backward(y);
+  CHECK(saved_tensors(y).empty());
+  CHECK(error_of([&] { backward(y); }).find("not walked before") != std::string::npos);
+}
+
+TEST_CASE("autograd: writing to a saved tensor in place before backward is an error that names the op") {
+  const Variable x = leaf(2);
+  const Variable y = square(x);
+  x.value().bump_version();
+  CHECK(error_of([&] { backward(y); }) == "[backward] square: saved tensor 0 was written to in place after forward");
+}
+
+TEST_CASE("autograd: gradients that share storage are not written to") {
+  const Variable a = leaf(1), b = leaf(1);
+  const Variable s = add(a, b);  // da and db share dy
+  backward(add(s, square(a)));
+  CHECK(item(a.grad()) == 3);
+  CHECK(item(b.grad()) == 1);
+}
+
+TEST_CASE("autograd: long chains are dropped without recursion") {
+  Variable x = leaf(1);
+  for (int i = 0; i < 200000; ++i) x = add(x, x);
+  CHECK(x.requires_grad());
+}
+
+TEST_CASE("autograd: a root that is no scalar needs a seed") {
+  const Variable x(Tensor::zeros({3}, DType::f64), true);
+  CHECK(error_of([&] { backward(add(x, x)); }).starts_with("[backward] seed"));
+}
