@@ -20,4 +20,8 @@ inline constexpr int64_t kMaxPixels = int64_t{1} << 27;
 Tensor read_image(const std::filesystem::path& path, int channels);
 Tensor decode_image(std::span<const uint8_t> bytes, const std::string& name, int channels);
 
+// Writes u8 [H, W, 1] (grey) or [H, W, 3] (RGB) as a PNG that appears when it is complete (see output_file.h). Throws
+// Error{usage} on another shape or type, Error{output} as OutputFile does.
+void write_png(const std::filesystem::path& path, const Tensor& image);
+
 }  // namespace lgms::io

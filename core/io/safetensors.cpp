@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "core/io/bytes.h"
+#include "core/io/output_file.h"
 
 namespace lgms::io {
 namespace {
@@ -128,6 +129,31 @@ Tensor tensor_of(const Entry& entry, std::span<const uint8_t> bytes) {
   return tensor;
 }
 
+const char* type_name(DType dtype) {
+  return dtype == DType::f32 ? "F32" : dtype == DType::f64 ? "F64" : dtype == DType::i64 ? "I64" : "U8";
+}
+
+std::string dump(const json& value) {
+  try {
+    return value.dump();
+  } catch (const json::exception& e) {
+    fail(ErrorKind::usage, "[write_safetensors] names and metadata: expected UTF-8, got: ", e.what());
+  }
+}
+
+std::span<const uint8_t> bytes_of(const TensorView& dense) {
+  const auto as_bytes = [](auto elements) {
+    return std::span(reinterpret_cast<const uint8_t*>(elements.data()), elements.size_bytes());
+  };
+  switch (dense.dtype()) {
+    case DType::f32: return as_bytes(dense.span<float>());
+    case DType::f64: return as_bytes(dense.span<double>());
+    case DType::i64: return as_bytes(dense.span<int64_t>());
+    case DType::u8: break;
+  }
+  return as_bytes(dense.span<uint8_t>());
+}
+
 }  // namespace
 
 const Tensor* Safetensors::find(std::string_view name) const {
@@ -171,6 +197,35 @@ Safetensors read_safetensors(std::span<const uint8_t> bytes, const std::string& 
   for (const Entry& entry : entries)
     result.tensors.push_back({entry.name, tensor_of(entry, data.subspan(entry.begin, entry.end - entry.begin))});
   return result;
+}
+
+void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
+                       const Metadata& metadata) {
+  std::string header = "{";
+  if (!metadata.empty()) header += dump(kMetadataKey) + ":" + dump(metadata) + ",";
+  std::set<std::string_view> names{kMetadataKey};
+  int64_t end = 0;
+  for (const auto& [name, tensor] : tensors) {
+    check(names.insert(name).second, ErrorKind::usage, "[write_safetensors] tensors: the name \"", name,
+          "\" stands twice");
+    const int64_t begin = std::exchange(end, end + tensor.numel() * size_of(tensor.dtype()));
+    const auto extents = tensor.shape().extents();
+    header += dump(name) + ":" +
+              dump({{"dtype", type_name(tensor.dtype())},
+                    {"shape", std::vector(extents.begin(), extents.end())},
+                    {"data_offsets", {begin, end}}}) +
+              ",";
+  }
+  if (header.back() == ',') header.pop_back();
+  header += '}';
+  header.append((8 - header.size() % 8) % 8, ' ');  // so that the elements of a mapped file are aligned
+
+  OutputFile file(path);
+  const uint64_t header_bytes = header.size();
+  file.write({reinterpret_cast<const uint8_t*>(&header_bytes), sizeof header_bytes});
+  file.write(header);
+  for (const auto& [name, tensor] : tensors) file.write(bytes_of(tensor.dense()));
+  file.commit();
 }
 
 }  // namespace lgms::io
