@@ -8,16 +8,17 @@
 
 namespace lgms {
 
+// Called with the output of every top-level module ("stem", "encoder1", ..., "Conv_1x1").
+using StageHook = std::function<void(const std::string& name, const Tensor& output)>;
+
 class LGMSNet {
  public:
   // Parameters drawn with PyTorch's default initialisation from seed. dtype f32 or f64.
   explicit LGMSNet(const Config& config, uint64_t seed = 0, DType dtype = DType::f32);
 
-  // Called with the output of every top-level module ("stem", "encoder1", ..., "Conv_1x1").
-  using StageHook = std::function<void(const std::string& name, const Tensor& output)>;
   // x: [N, D, H, W, in_channels], sides multiples of 32; returns logits [N, D, H, W, classes]. training: batch norms
   // use and update statistics of the batch. Throws Error{usage} where x does not fit.
-  autograd::Variable forward(const Tensor& x, bool training, const StageHook& hook = {}) const;
+  autograd::Variable forward(const Tensor& x, bool training, StageHook hook = {}) const;
 
   const Config& config() const { return config_; }
   nn::ParameterStore& store() { return store_; }

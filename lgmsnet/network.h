@@ -82,14 +82,14 @@ typename B::Value sparse_transformer(B& b, const std::string& name, typename B::
   return b.add(t, b.linear(feed_forward + ".4", u, width, true));
 }
 
-// Depthwise convolutions of the other channels, with a shortcut (Mobilevit.py DWConv2d_BN_ReLU).
+// Depthwise convolutions of the other channels (Mobilevit.py DWConv2d_BN_ReLU).
 template <class B>
 typename B::Value split_conv(B& b, const std::string& name, typename B::Value q) {
   const bool volume = b.rank() == 3;
   auto t = b.depthwise(name + (volume ? ".dwconv3x3x3" : ".dwconv3x3"), q, 3);
   t = b.batch_norm(name + ".bn1", t, {.after = Activation::relu});
   t = b.depthwise(name + (volume ? ".dwconv1x1x1" : ".dwconv1x1"), t, 1);
-  return b.batch_norm(name + ".bn2", t, {.residual = q});
+  return b.batch_norm(name + ".bn2", t, {});
 }
 
 // Global multi-scale block (Mobilevit.py MobileViTBlocktem_CT).
@@ -100,7 +100,7 @@ typename B::Value gms(B& b, const std::string& name, typename B::Value y, Split 
   x = conv_silu(b, name + ".conv2", x, width, 1);
   auto p = b.split(x, 0, split.attention);
   auto q = b.split(x, split.attention, split.convolution);
-  q = split_conv(b, name + ".conv_spilt", q);
+  q = b.add(q, split_conv(b, name + ".conv_spilt", q));
   p = sparse_transformer(b, name + ".transformer", p, 2 * width);
   x = conv_silu(b, name + ".conv3", b.concat({p, q}), width, 1);
   return conv_silu(b, name + ".conv4", b.concat({x, y}), width, 3);
