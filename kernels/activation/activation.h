@@ -7,4 +7,35 @@ namespace lgms::kernels {
 
 enum class Activation : uint8_t { none, relu, silu, gelu };
 
+constexpr const char* name_of(Activation kind) {
+  return kind == Activation::gelu   ? "gelu"
+         : kind == Activation::silu ? "silu"
+         : kind == Activation::relu ? "relu"
+                                    : "none";
+}
+
+// y = activation(x). x, y: one shape and type (f32 or f64), any row strides. Overwrites y, which may be x.
+// Throws Error{usage} on shapes or types that differ.
+void activation_forward(const TensorView& x, Activation kind, const TensorView& y);
+// dx = dy * activation'(x); relu'(0) = 0. Overwrites dx, which may be x or dy.
+void activation_backward(const TensorView& x, const TensorView& dy, Activation kind, const TensorView& dx);
+
+struct ActivationDims {
+  int64_t rows, c, ldx, ldy, lddy;
+  Activation kind;
+};
+using ActivationForward = void(const ActivationDims&, const float* x, float* y);
+// dx at row stride ldy.
+using ActivationBackward = void(const ActivationDims&, const float* x, const float* dy, float* dx);
+struct ActivationImpl {
+  const char* name;
+  Isa isa;
+  ActivationForward* forward;
+  ActivationBackward* backward;
+};
+// Implementations in this build, fastest first, reference last.
+std::span<const ActivationImpl> activation_impls();
+ActivationForward activation_forward_generic, activation_forward_avx2, activation_forward_avx512;
+ActivationBackward activation_backward_generic, activation_backward_avx2, activation_backward_avx512;
+
 }  // namespace lgms::kernels

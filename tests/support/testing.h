@@ -43,4 +43,16 @@ std::string error_of(const F& f) {
 // Every ISA of this CPU, reference first.
 std::vector<Isa> isas();
 
+// Options of a context with this many threads; of one that is capped to an ISA.
+inline ContextOptions with_threads(int threads) {
+  ContextOptions options;
+  options.threads = threads;
+  return options;
+}
+inline ContextOptions with_isa(Isa isa) {
+  ContextOptions options;
+  options.isa = isa;
+  return options;
+}
+
 }  // namespace lgms::testing

@@ -1,0 +1,18 @@
+#include "autograd/norm.h"
+
+namespace lgms::autograd {
+
+Variable group_norm(const Variable& x, const Variable& gamma, const Variable& beta, int64_t groups,
+                    const NormOptions& options) {
+  kernels::expect_activations("group_norm", "x", x.value());
+  const int64_t c = x.value().channels();
+  check(groups > 0 && c % groups == 0, ErrorKind::usage, "[group_norm] groups: expected a divisor of ", c, ", got ",
+        groups);
+  const kernels::ChannelNorm norm{options.before, options.after, c / groups};
+  const Shape table{x.shape()[0], c};
+  const Tensor mean = Tensor::empty(table, DType::f64), variance = Tensor::empty(table, DType::f64);
+  kernels::channel_norm_statistics(x.value(), norm, mean, variance);
+  return channel_norm("group_norm", x, gamma, beta, options, norm, mean, variance, false);
+}
+
+}  // namespace lgms::autograd

@@ -1,0 +1,49 @@
+#pragma once
+#include <cmath>
+#include <numbers>
+
+#include "kernels/activation/activation.h"
+
+namespace lgms::kernels {
+
+template <class T>
+T activate(Activation kind, T x) {
+  switch (kind) {
+    case Activation::none: return x;
+    case Activation::relu: return x < 0 ? T{0} : x;  // NaN stays
+    case Activation::silu: return x / (1 + std::exp(-x));
+    case Activation::gelu: return T(0.5) * x * std::erfc(-x * T(std::numbers::sqrt2 / 2));
+  }
+  return x;
+}
+
+template <class T>
+T activation_derivative(Activation kind, T x) {
+  switch (kind) {
+    case Activation::none: return 1;
+    case Activation::relu: return !(x <= 0);
+    case Activation::silu: {
+      const T s = 1 / (1 + std::exp(-x));
+      return s * (1 + x * (1 - s));
+    }
+    case Activation::gelu:  // Phi(x) + x * phi(x)
+      return T(0.5) * std::erfc(-x * T(std::numbers::sqrt2 / 2)) +
+             x * std::exp(T(-0.5) * x * x) * T(std::numbers::inv_sqrtpi / std::numbers::sqrt2);
+  }
+  return 1;
+}
+
+template <class T>
+void activation_forward_reference(const ActivationDims& d, const T* x, T* y) {
+  for (int64_t r = 0; r < d.rows; ++r)
+    for (int64_t c = 0; c < d.c; ++c) y[r * d.ldy + c] = activate(d.kind, x[r * d.ldx + c]);
+}
+
+template <class T>
+void activation_backward_reference(const ActivationDims& d, const T* x, const T* dy, T* dx) {
+  for (int64_t r = 0; r < d.rows; ++r)
+    for (int64_t c = 0; c < d.c; ++c)
+      dx[r * d.ldy + c] = dy[r * d.lddy + c] * activation_derivative(d.kind, x[r * d.ldx + c]);
+}
+
+}  // namespace lgms::kernels

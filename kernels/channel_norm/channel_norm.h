@@ -1,0 +1,66 @@
+#pragma once
+// Batch, instance and group norm as one family. With u = before(x):
+//   mean, variance (biased) of u over each set of elements; rstd = 1 / sqrt(variance + eps)
+//   y = after(gamma[c] * (u - mean) * rstd + beta[c]) + residual
+// A set is channels_per_set neighbouring channels of one image, or of all images:
+//   batch norm     1 channel, over images             Ioffe & Szegedy 2015;  torch.nn.functional.batch_norm
+//   instance norm  1 channel                          Ulyanov et al. 2016;   torch.nn.functional.instance_norm
+//   group norm     C / groups channels                Wu & He 2018;          torch.nn.functional.group_norm
+// Statistics are tables [M, C] in f64, each set's value repeated over its channels: M = 1 over images, else M = N.
+#include "kernels/activation/activation.h"
+
+namespace lgms::kernels {
+
+struct ChannelNorm {
+  Activation before = Activation::none, after = Activation::none;
+  int64_t channels_per_set = 1;
+  bool over_images = false;
+};
+
+// Tensors x, y, residual, dy, dx: [N, D, H, W, C], f32 or f64, any row strides. gamma, beta: [C] of x's type, or
+// undefined (1 and 0). All throw Error{usage} on shapes or types that do not fit; outputs are overwritten.
+
+// mean, variance: [M, C]. Right also where |mean| >> std: sums are taken around a pivot.
+void channel_norm_statistics(const TensorView& x, const ChannelNorm& norm, const TensorView& mean,
+                             const TensorView& variance);
+// mean, rstd: [M, C], M = 1 or N. residual may be undefined; y may be x or residual.
+void channel_norm_forward(const TensorView& x, const ChannelNorm& norm, const TensorView& mean, const TensorView& rstd,
+                          const TensorView& gamma, const TensorView& beta, const TensorView& residual,
+                          const TensorView& y);
+// Gradients for dy (dresidual is dy itself); undefined ones are not computed. constant_statistics: mean and rstd do not
+// depend on x (batch norm in evaluation). dx may be dy or x.
+void channel_norm_backward(const TensorView& x, const TensorView& dy, const ChannelNorm& norm, const TensorView& mean,
+                           const TensorView& rstd, const TensorView& gamma, const TensorView& beta,
+                           bool constant_statistics, const TensorView& dx, const TensorView& dgamma,
+                           const TensorView& dbeta);
+
+// What a kernel is handed: rows of one image. ldx: of x; ldy: of y or dx; ldr: of residual or dy.
+struct ChannelNormDims {
+  int64_t rows, c, ldx, ldy, ldr;
+  Activation before, after;
+};
+// [c] each: z = scale * (u - mean) + shift; in backward also dx = before'(x) * (scale*g + slope*(u - mean) + offset).
+template <class T>
+struct ChannelNormCoefficients {
+  const T *mean, *scale, *shift, *slope, *offset;
+};
+template <class T>
+struct ChannelNormKernels {
+  // partial [3, c]: u of the first row; sum of u - that; sum of (u - that)^2. rows >= 1.
+  void (*moments)(const ChannelNormDims&, const T* x, T* partial);
+  // y = after(z) + residual (or none: nullptr).
+  void (*apply)(const ChannelNormDims&, const ChannelNormCoefficients<T>&, const T* x, const T* residual, T* y);
+  // g = dy * after'(z). partial [2, c]: sum of g; sum of g * (u - mean).
+  void (*sums)(const ChannelNormDims&, const ChannelNormCoefficients<T>&, const T* x, const T* dy, T* partial);
+  void (*backward)(const ChannelNormDims&, const ChannelNormCoefficients<T>&, const T* x, const T* dy, T* dx);
+};
+struct ChannelNormImpl {
+  const char* name;
+  Isa isa;
+  ChannelNormKernels<float> run;
+};
+// Implementations in this build, fastest first, reference last.
+std::span<const ChannelNormImpl> channel_norm_impls();
+extern const ChannelNormKernels<float> channel_norm_generic, channel_norm_avx2, channel_norm_avx512;
+
+}  // namespace lgms::kernels

@@ -1,0 +1,116 @@
+#include "kernels/loss/dice_ce_loss.h"
+
+#include <vector>
+
+#include "kernels/loss/reference.h"
+
+namespace lgms::kernels {
+namespace {
+
+constexpr const char* kOp = "dice_ce_loss";
+constexpr double kSmooth = 1e-6;
+constexpr DiceCeImpl impls[] = {
+    {"reference", Isa::reference, dice_ce_loss_forward_reference<float>, dice_ce_loss_backward_reference<float>}};
+
+Blocks blocks_per_image(const TensorView& x) {
+  const int64_t rows = x.rows() / x.shape()[0];
+  return blocks_of(rows, 1 + 16384 / x.channels(), rows);
+}
+
+// body(piece, image, first row counted over all images, rows).
+template <class Body>
+void over_blocks(const TensorView& x, const Body& body) {
+  const Blocks blocks = blocks_per_image(x);
+  Context::current().parallel(x.shape()[0] * blocks.count, [&](int64_t piece, int) {
+    const int64_t image = piece / blocks.count, block = piece % blocks.count, first = blocks.first(block);
+    body(piece, image, image * blocks.units + first, blocks.last(block) - first);
+  });
+}
+
+template <class T, class Run>
+void forward(const TensorView& x, const int64_t* labels, const TensorView& loss, const TensorView& sums, Run* run) {
+  const int64_t n = x.shape()[0], c = x.channels(), count = blocks_per_image(x).count, size = 2 * c + 1;
+  std::vector<double> partials(static_cast<size_t>(n * count * size));
+  std::vector<T> scratch(static_cast<size_t>(n * count * c));
+  over_blocks(x, [&](int64_t piece, int64_t, int64_t first, int64_t rows) {
+    double* partial = partials.data() + piece * size;
+    run({rows, c, x.row_stride(), 0}, x.data<T>() + first * x.row_stride(), labels + first, scratch.data() + piece * c,
+        partial, partial + 2 * c);
+  });
+  double ce = 0, dice = 0;
+  for (double& v : sums.span<double>()) v = 0;
+  for (int64_t image = 0; image < n; ++image) {
+    double* sum = sums.data<double>() + image * 2 * c;
+    for (int64_t piece = image * count; piece < (image + 1) * count; ++piece) {
+      for (int64_t i = 0; i < 2 * c; ++i) sum[i] += partials[piece * size + i];
+      ce += partials[piece * size + 2 * c];
+    }
+    for (int64_t i = 0; i < c; ++i) dice += 2 * sum[i] / (sum[c + i] + kSmooth);
+  }
+  *loss.data<T>() = static_cast<T>(1 - dice / static_cast<double>(n * c) + ce / static_cast<double>(x.rows()));
+}
+
+// With D = sum p^2 + sum t^2 + e: d(1 - dice)/dp_c = -2 t_c / D + 4 I p_c / D^2, over N C.
+template <class T, class Run>
+void backward(const TensorView& x, const int64_t* labels, const TensorView& sums, const TensorView& dloss,
+              const TensorView& dx, Run* run) {
+  const int64_t n = x.shape()[0], c = x.channels();
+  const double scale = *dloss.data<T>();
+  std::vector<double> factors(sums.span<double>().begin(), sums.span<double>().end());
+  for (int64_t image = 0; image < n; ++image)
+    for (int64_t i = 0; i < c; ++i) {
+      double &a = factors[image * 2 * c + i], &b = factors[(image * 2 + 1) * c + i];
+      const double inter = a, total = b + kSmooth;
+      a = -2 * scale / (total * static_cast<double>(n * c));
+      b = 4 * scale * inter / (total * total * static_cast<double>(n * c));
+    }
+  over_blocks(x, [&](int64_t, int64_t image, int64_t first, int64_t rows) {
+    run({rows, c, x.row_stride(), dx.row_stride()}, x.data<T>() + first * x.row_stride(), labels + first,
+        factors.data() + image * 2 * c, scale / static_cast<double>(x.rows()), dx.data<T>() + first * dx.row_stride());
+  });
+}
+
+void expect_operands(const TensorView& logits, const TensorView& labels, const TensorView& sums, const char* scalar,
+                     const TensorView& loss) {
+  expect_activations(kOp, "logits", logits);
+  check(logits.numel() > 0, ErrorKind::usage, "[dice_ce_loss] logits: expected at least one element, got ",
+        logits.shape());
+  const Shape& x = logits.shape();
+  expect_shape(kOp, "labels", labels, {x[0], x[1], x[2], x[3]});
+  expect_type(kOp, "labels", labels, DType::i64);
+  expect_shape(kOp, "sums", sums, {x[0], 2, x[4]});
+  expect_type(kOp, "sums", sums, DType::f64);
+  check(loss.numel() == 1, ErrorKind::usage, "[dice_ce_loss] ", scalar, ": expected one element, got ", loss.shape());
+  expect_type(kOp, scalar, loss, logits.dtype());
+  for (const int64_t label : labels.span<int64_t>())
+    check(label >= 0 && label < x[4], ErrorKind::data, "[dice_ce_loss] labels: expected 0 to ", x[4] - 1, ", got ",
+          label);
+}
+
+}  // namespace
+
+std::span<const DiceCeImpl> dice_ce_loss_impls() { return impls; }
+
+void dice_ce_loss_forward(const TensorView& logits, const TensorView& labels, const TensorView& loss,
+                          const TensorView& sums) {
+  expect_operands(logits, labels, sums, "loss", loss);
+  const int64_t* l = labels.data<int64_t>();
+  if (logits.dtype() == DType::f64)
+    forward<double>(logits, l, loss, sums, dice_ce_loss_forward_reference<double>);
+  else
+    forward<float>(logits, l, loss, sums, pick(dice_ce_loss_impls()).forward);
+}
+
+void dice_ce_loss_backward(const TensorView& logits, const TensorView& labels, const TensorView& sums,
+                           const TensorView& dloss, const TensorView& dlogits) {
+  expect_operands(logits, labels, sums, "dloss", dloss);
+  expect_shape(kOp, "dlogits", dlogits, logits.shape());
+  expect_type(kOp, "dlogits", dlogits, logits.dtype());
+  const int64_t* l = labels.data<int64_t>();
+  if (logits.dtype() == DType::f64)
+    backward<double>(logits, l, sums, dloss, dlogits, dice_ce_loss_backward_reference<double>);
+  else
+    backward<float>(logits, l, sums, dloss, dlogits, pick(dice_ce_loss_impls()).backward);
+}
+
+}  // namespace lgms::kernels
