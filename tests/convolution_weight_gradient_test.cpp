@@ -46,6 +46,9 @@ Tensor formula(const Case& c, const Tensor& x, const Tensor& dy) {
   return dw;
 }
 
+// Sums of integers are exact, but for the thirds in Winograd's transforms: their error relative to the largest sum.
+double rounding(const std::string& name) { return name.find("winograd") == std::string::npos ? 0 : 2e-6; }
+
 const std::vector<Case> cases = {
     {{2, 1, 5, 7, 3}, 16, 1, {3, 3}},     {{1, 1, 6, 5, 16}, 4, 1, {}},       {{1, 1, 9, 4, 20}, 33, 1, {1, 1}},
     {{2, 3, 5, 6, 8}, 6, 2, {3, 3, 3}},   {{1, 2, 3, 3, 1}, 1, 1, {3, 3, 3}}, {{1, 1, 1, 1, 17}, 9, 1, {3, 3}},
@@ -55,7 +58,7 @@ const std::vector<Case> cases = {
 
 }  // namespace
 
-TEST_CASE("convolution_weight_gradient: on integers equals its formula exactly, in float on every ISA and in double") {
+TEST_CASE("convolution_weight_gradient: on integers equals its formula, in float on every ISA and in double") {
   for (Isa isa : isas())
     for (const Case& c : cases)
       for (int64_t pad : {0, 5}) {
@@ -71,7 +74,8 @@ TEST_CASE("convolution_weight_gradient: on integers equals its formula exactly, 
         const Tensor x = integers(c.x, 1, type, pad), dy = integers(c.x.with_channels(c.cout), 2, type, pad);
         const Tensor dw = Tensor::full(weight_shape(c), 7, type), db = Tensor::full({c.cout}, 7, type);
         kernels::convolution_weight_gradient(x, dy, c.groups, dw, db);
-        CHECK(max_difference(dw, formula(c, x, dy)) == 0);
+        const Tensor want = formula(c, x, dy);
+        CHECK(max_difference(dw, want) <= 2e-6 * max_magnitude(want));
         for (int64_t o = 0; o < c.cout; ++o) {
           const Tensor one = dy.to(DType::f64).slice(o, 1).clone();
           double sum = 0;
@@ -86,7 +90,7 @@ TEST_CASE("convolution_weight_gradient: every implementation equals the referenc
     for (int64_t k : {1, 3})
       for (int64_t ca : simd_edge_sizes(64))
         for (int64_t cb : {1, 3, 8, 13, 16}) {
-          CorrelationDims d{2, 1, 6, 7, ca, cb, ca + 3, cb + 2, (ca + 15) / 16 * 16 + 16, 1, k, k};
+          CorrelationDims d{4, 1, 6, 7, ca, cb, ca + 3, cb + 2, (ca + 15) / 16 * 16 + 16, 1, k, k};
           if (!supported(impl.isa) || !impl.accepts(d)) continue;
           CAPTURE(std::string(impl.name));
           CAPTURE(k);
@@ -95,10 +99,11 @@ TEST_CASE("convolution_weight_gradient: every implementation equals the referenc
           const auto a = small_integers(d.n * d.h * d.w * d.lda, 1), b = small_integers(d.n * d.h * d.w * d.ldb, 2);
           const Tensor p = Tensor::full({d.taps(), cb, d.ldp}, 7), want = Tensor::full(p.shape(), 7);
           const Tensor scratch = Tensor::full({impl.scratch(d) + 1}, 1e30);
-          // Units 1 to 3: half of the first image, and the top of the second.
+          // Units 1 and 2: the second image and the third.
           impl.run(d, 1, 3, a.data(), b.data(), p.data<float>(), scratch.data<float>());
           kernels::correlation_reference<float>(d, 1, 3, a.data(), b.data(), want.data<float>(), nullptr);
-          CHECK(max_difference(p.slice(0, ca), want.slice(0, ca)) == 0);
+          CHECK(max_difference(p.slice(0, ca), want.slice(0, ca)) <=
+                rounding(impl.name) * max_magnitude(want.slice(0, ca)));
           CHECK(max_difference(p.slice(d.ldp - 16, 16), want.slice(d.ldp - 16, 16)) == 0);
         }
 }

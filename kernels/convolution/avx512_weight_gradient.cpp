@@ -76,10 +76,7 @@ struct Strip {
 int64_t vectors_of(const CorrelationDims& d) { return (d.ca + 15) / 16; }
 int64_t b_blocks(const CorrelationDims& d) { return (d.cb + 7) / 8; }
 // Rows per strip: about 512 pixels keep the packed rows of one vector and one block near L1.
-int64_t strip_rows(const CorrelationDims& d) {
-  const int64_t units = 512 / (d.w * kCorrelationRows + 1) + 1;
-  return units * kCorrelationRows;
-}
+int64_t strip_rows(const CorrelationDims& d) { return d.h * d.w < 512 ? d.h : 512 / (d.w + 1) + 1; }
 int64_t a_row(const CorrelationDims& d) { return (d.w + d.kw - 1) * 16; }
 int64_t a_slice(const CorrelationDims& d) { return (strip_rows(d) + d.kh - 1) * a_row(d); }
 int64_t a_vector(const CorrelationDims& d) { return d.kd * a_slice(d) + 16; }
@@ -165,17 +162,16 @@ void correlation_avx512(const CorrelationDims& d, int64_t first, int64_t last, c
                         float* scratch) {
   float* const packed_b = scratch + vectors_of(d) * a_vector(d);
   for (int64_t row = 0; row < d.taps() * d.cb; ++row) zero(p + row * d.ldp, vectors_of(d));
-  for (int64_t unit = first; unit < last;) {
-    const int64_t slice = unit / correlation_strips(d), strip = unit % correlation_strips(d);
-    int64_t units = strip_rows(d) / kCorrelationRows;
-    if (units > last - unit) units = last - unit;
-    if (units > correlation_strips(d) - strip) units = correlation_strips(d) - strip;
-    Strip s{slice / d.d, slice % d.d, strip * kCorrelationRows, units * kCorrelationRows};
-    if (s.rows > d.h - s.top) s.rows = d.h - s.top;
-    pack_a(d, s, a, scratch);
-    pack_b(d, s, b, packed_b);
-    add_strip(d, s, scratch, packed_b, p);
-    unit += units;
+  for (int64_t unit = first; unit < last; ++unit) {
+    const Slab slab = correlation_slab(d, unit);
+    const int64_t bottom = slab.y + slab.rows, step = strip_rows(d);
+    for (int64_t z = slab.z; z < slab.z + slab.slices; ++z)
+      for (int64_t y = slab.y; y < bottom; y += step) {
+        const Strip s{slab.n, z, y, bottom - y < step ? bottom - y : step};
+        pack_a(d, s, a, scratch);
+        pack_b(d, s, b, packed_b);
+        add_strip(d, s, scratch, packed_b, p);
+      }
   }
 }
 

@@ -8,6 +8,7 @@ namespace {
 constexpr const char* kOp = "convolution_weight_gradient";
 constexpr int64_t kChunk = 64;           // lanes of a that one piece of work handles
 constexpr int64_t kPartials = 16 << 20;  // bytes of partials, at most
+constexpr int64_t kSlab = 1024;          // pixels per unit, about
 constexpr int64_t kPixels = 2048;        // pixels per partial, at least
 
 int64_t round_up(int64_t n, int64_t m) { return (n + m - 1) / m * m; }
@@ -15,8 +16,14 @@ int64_t round_up(int64_t n, int64_t m) { return (n + m - 1) / m * m; }
 bool accepts_all(const CorrelationDims&) { return true; }
 int64_t no_scratch(const CorrelationDims&) { return 0; }
 
+bool accepts_winograd(const CorrelationDims& d) {
+  return d.kh == 3 && d.kw == 3 && d.ca >= 16 && d.cb >= 16 && d.h >= 4 && d.w >= 4;
+}
+
 constexpr CorrelationImpl impls[] = {
 #if LGMS_X86
+    {"avx512 winograd", Isa::avx512, accepts_winograd, correlation_scratch_avx512_winograd,
+     correlation_avx512_winograd},
     {"avx512", Isa::avx512, accepts_all, correlation_scratch_avx512, correlation_avx512},
     {"avx2", Isa::avx2, accepts_all, correlation_scratch_avx2, correlation_avx2},
 #endif
@@ -72,13 +79,16 @@ CorrelationDims correlation(const ConvolutionDims& c, bool swapped) {
   const int64_t in = c.cin / c.groups, out = c.cout / c.groups;
   CorrelationDims d{c.n, c.d, c.h, c.w, out, in, c.ldy, c.ldx, 0, c.kd, c.kh, c.kw};
   if (swapped) std::swap(d.ca, d.cb), std::swap(d.lda, d.ldb);
+  if (c.kd == 1) d.n = 1, d.d = c.n * c.d;  // without depth in the window, images are slices too
   d.ldp = round_up(d.ca, 16);
   return d;
 }
 
 // The cut of the units into blocks, one partial each.
 Blocks blocks(const CorrelationDims& d, int64_t partial_bytes) {
-  const int64_t pixels = std::max<int64_t>(d.w * std::min(d.h, kCorrelationRows), 1);
+  if (correlation_units(d) == 0) return {0, 1};
+  const Slab s = correlation_slab(d, 0);
+  const int64_t pixels = s.slices * s.rows * d.w;
   return blocks_of(correlation_units(d), (kPixels + pixels - 1) / pixels,
                    std::min<int64_t>(64, kPartials / std::max<int64_t>(partial_bytes, 1)));
 }
@@ -148,6 +158,34 @@ void bias_gradient(const ConvolutionDims& c, const T* dy, T* dbias) {
 }
 
 }  // namespace
+
+namespace {
+
+// The slab that starts an image: all rows of as many slices as make kSlab pixels, or else as many rows as do,
+// over several slices where the window has depth (slices that a window shares are transformed once per slab).
+Slab largest_slab(const CorrelationDims& d) {
+  const int64_t slice = std::max<int64_t>(d.h * d.w, 1);
+  if (slice <= kSlab) return {0, 0, std::min(kSlab / slice, d.d), 0, d.h};
+  const int64_t slices = std::min<int64_t>(d.kd > 1 ? 4 : 1, d.d);
+  return {0, 0, slices, 0, std::min(d.h, std::max<int64_t>(kSlab / slices / d.w / 4, 1) * 4)};
+}
+
+}  // namespace
+
+int64_t correlation_units(const CorrelationDims& d) {
+  if (d.n * d.d * d.h * d.w == 0) return 0;
+  const Slab s = largest_slab(d);
+  return d.n * ((d.d + s.slices - 1) / s.slices) * ((d.h + s.rows - 1) / s.rows);
+}
+
+Slab correlation_slab(const CorrelationDims& d, int64_t unit) {
+  Slab s = largest_slab(d);
+  const int64_t down = (d.h + s.rows - 1) / s.rows, deep = (d.d + s.slices - 1) / s.slices;
+  s = {unit / down / deep, unit / down % deep * s.slices, s.slices, unit % down * s.rows, s.rows};
+  s.slices = std::min(s.slices, d.d - s.z);
+  s.rows = std::min(s.rows, d.h - s.y);
+  return s;
+}
 
 std::span<const CorrelationImpl> correlation_impls() { return impls; }
 

@@ -25,10 +25,12 @@ struct CorrelationDims {
   int64_t taps() const { return kd * kh * kw; }
 };
 
-// The unit of work: four rows q of one slice of b (fewer at the lower edge).
-inline constexpr int64_t kCorrelationRows = 4;
-inline int64_t correlation_strips(const CorrelationDims& d) { return (d.h + kCorrelationRows - 1) / kCorrelationRows; }
-inline int64_t correlation_units(const CorrelationDims& d) { return d.n * d.d * correlation_strips(d); }
+// The unit of work: some rows of some neighbouring slices of one image of b, about a thousand pixels.
+struct Slab {
+  int64_t n, z, slices, y, rows;
+};
+int64_t correlation_units(const CorrelationDims& d);
+Slab correlation_slab(const CorrelationDims& d, int64_t unit);  // unit 0: the largest
 
 // Overwrites p with the sum over the units [first, last).
 template <class T>
@@ -43,7 +45,8 @@ struct CorrelationImpl {
   CorrelationRun<float>* run;
 };
 
-CorrelationRun<float> correlation_avx512, correlation_avx2, correlation_generic;
+CorrelationRun<float> correlation_avx512_winograd, correlation_avx512, correlation_avx2, correlation_generic;
+int64_t correlation_scratch_avx512_winograd(const CorrelationDims&);
 int64_t correlation_scratch_avx512(const CorrelationDims&);
 int64_t correlation_scratch_avx2(const CorrelationDims&);
 

@@ -49,8 +49,9 @@ void correlation_generic(const CorrelationDims& d, int64_t first, int64_t last, 
                          float* p, float*) {
   for (int64_t r = 0; r < d.taps() * d.cb; ++r) std::fill_n(p + r * d.ldp, d.ca, 0.0f);
   for (int64_t unit = first; unit < last; ++unit) {
-    const int64_t slice = unit / correlation_strips(d), top = unit % correlation_strips(d) * kCorrelationRows;
-    for (int64_t y = top; y < std::min(top + kCorrelationRows, d.h); ++y) taps(d, slice / d.d, slice % d.d, y, a, b, p);
+    const Slab s = correlation_slab(d, unit);
+    for (int64_t z = s.z; z < s.z + s.slices; ++z)
+      for (int64_t y = s.y; y < s.y + s.rows; ++y) taps(d, s.n, z, y, a, b, p);
   }
 }
 
