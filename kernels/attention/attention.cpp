@@ -1,0 +1,75 @@
+#include "kernels/attention/attention.h"
+
+#include "kernels/attention/reference.h"
+
+namespace lgms::kernels {
+namespace {
+
+constexpr Impl<AttentionForward> forward_impls[] = {{"reference", Isa::reference, attention_forward_reference<float>}};
+constexpr Impl<AttentionBackward> backward_impls[] = {
+    {"reference", Isa::reference, attention_backward_reference<float>}};
+
+void expect(const char* argument, const TensorView& t, const TensorView& qkv, int64_t channels) {
+  expect_shape("attention", argument, t, qkv.shape().with_channels(channels));
+  expect_type("attention", argument, t, qkv.dtype());
+}
+
+AttentionDims dims_of(const TensorView& qkv, int64_t heads, int rank, const TensorView& y,
+                      const TensorView& statistics) {
+  expect_activations("attention", "qkv", qkv);
+  check(rank == 2 || rank == 3, ErrorKind::usage, "[attention] rank: expected 2 or 3, got ", rank);
+  check(heads > 0, ErrorKind::usage, "[attention] heads: expected at least 1, got ", heads);
+  const Shape& s = qkv.shape();
+  check(s[2] % 2 == 0 && s[3] % 2 == 0 && (rank == 2 || s[1] % 2 == 0), ErrorKind::usage,
+        "[attention] qkv: expected even ", rank == 2 ? "H and W" : "D, H and W", ", got ", s);
+  expect("qkv", qkv, qkv, 3 * heads * kHeadDim);
+  expect("y", y, qkv, heads * kHeadDim);
+  expect("statistics", statistics, qkv, 2 * heads);
+  check(statistics.is_dense(), ErrorKind::usage, "[attention] statistics: expected a dense tensor");
+  return {s[0], s[1], s[2], s[3], heads, rank - 1, qkv.row_stride(), y.row_stride(), 0, 0};
+}
+
+// A range packs the keys of its heads, so it should hold many of their queries.
+template <class T, class Run, class... Pointers>
+void in_parallel(const AttentionDims& d, Run* run, Pointers... pointers) {
+  Context& context = Context::current();
+  const int64_t floats = attention_scratch(d);
+  const Scratch scratch(context.allocator(), context.threads() * floats * static_cast<int64_t>(sizeof(T)));
+  parallel_ranges(d.units(), 1 + 16384 / (d.tokens() + 1), [&](int64_t first, int64_t last, int worker) {
+    run(d, first, last, pointers..., scratch.as<T>() + worker * floats);
+  });
+}
+
+}  // namespace
+
+int64_t attention_scratch(const AttentionDims&) { return 0; }
+std::span<const Impl<AttentionForward>> attention_forward_impls() { return forward_impls; }
+std::span<const Impl<AttentionBackward>> attention_backward_impls() { return backward_impls; }
+
+void attention_forward(const TensorView& qkv, int64_t heads, int rank, const TensorView& y,
+                       const TensorView& statistics) {
+  const AttentionDims d = dims_of(qkv, heads, rank, y, statistics);
+  if (qkv.dtype() == DType::f64)
+    in_parallel<double>(d, attention_forward_reference<double>, qkv.data<double>(), y.data<double>(),
+                        statistics.data<double>());
+  else
+    in_parallel<float>(d, pick(attention_forward_impls()).run, qkv.data<float>(), y.data<float>(),
+                       statistics.data<float>());
+}
+
+void attention_backward(const TensorView& qkv, const TensorView& y, const TensorView& statistics, const TensorView& dy,
+                        int64_t heads, int rank, const TensorView& dqkv) {
+  AttentionDims d = dims_of(qkv, heads, rank, y, statistics);
+  expect("dy", dy, qkv, heads * kHeadDim);
+  expect("dqkv", dqkv, qkv, 3 * heads * kHeadDim);
+  d.lddy = dy.row_stride();
+  d.lddqkv = dqkv.row_stride();
+  if (qkv.dtype() == DType::f64)
+    in_parallel<double>(d, attention_backward_reference<double>, qkv.data<double>(), y.data<double>(),
+                        statistics.data<double>(), dy.data<double>(), dqkv.data<double>());
+  else
+    in_parallel<float>(d, pick(attention_backward_impls()).run, qkv.data<float>(), y.data<float>(),
+                       statistics.data<float>(), dy.data<float>(), dqkv.data<float>());
+}
+
+}  // namespace lgms::kernels
