@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/io/output_file.h"
+#include "core/io/tensor_bytes.h"
 
 namespace lgms::io {
 
@@ -14,13 +15,11 @@ void write_npy(const std::filesystem::path& path, const Tensor& x) {
   header.append(alignment - (prefix + header.size() + 1) % alignment, ' ');
   header += '\n';
 
-  const Tensor dense = x.dense();
-  const auto elements = dense.span<float>();
   OutputFile file(path);
   file.write(std::string_view("\x93NUMPY\x01\x00", 8));
   file.write(std::string{static_cast<char>(header.size() & 0xff), static_cast<char>(header.size() >> 8)});
   file.write(header);
-  file.write({reinterpret_cast<const uint8_t*>(elements.data()), elements.size_bytes()});
+  file.write(bytes_of(x.dense()));
   file.commit();
 }
 

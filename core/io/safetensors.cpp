@@ -7,6 +7,7 @@
 
 #include "core/io/bytes.h"
 #include "core/io/output_file.h"
+#include "core/io/tensor_bytes.h"
 
 namespace lgms::io {
 namespace {
@@ -100,31 +101,21 @@ Entry entry_of(const std::string& name, const json& info, uint64_t data_bytes, c
   return entry;
 }
 
-template <class From, class To>
-void convert(std::span<const uint8_t> bytes, const Tensor& tensor) {
-  const std::span<To> into = tensor.span<To>();
-  for (size_t i = 0; i < into.size(); ++i) {
-    From value;
-    std::memcpy(&value, bytes.data() + i * sizeof(From), sizeof(From));
-    into[i] = static_cast<To>(value);
-  }
-}
-
 Tensor tensor_of(const Entry& entry, std::span<const uint8_t> bytes) {
   const DType dtype = entry.type == "F32"    ? DType::f32
                       : entry.type == "F64"  ? DType::f64
                       : entry.type[0] == 'I' ? DType::i64
                                              : DType::u8;
   Tensor tensor = Tensor::empty(entry.shape, dtype);
-  switch (dtype) {
-    case DType::f32: convert<float, float>(bytes, tensor); break;
-    case DType::f64: convert<double, double>(bytes, tensor); break;
-    case DType::u8: convert<uint8_t, uint8_t>(bytes, tensor); break;
-    case DType::i64:
-      if (entry.type == "I32")
-        convert<int32_t, int64_t>(bytes, tensor);
-      else
-        convert<int64_t, int64_t>(bytes, tensor);
+  if (entry.type != "I32") {
+    std::copy(bytes.begin(), bytes.end(), bytes_of(tensor).begin());
+    return tensor;
+  }
+  for (int64_t& element : tensor.span<int64_t>()) {
+    int32_t value;
+    std::memcpy(&value, bytes.data(), sizeof value);
+    element = value;
+    bytes = bytes.subspan(sizeof value);
   }
   return tensor;
 }
@@ -139,19 +130,6 @@ std::string dump(const json& value) {
   } catch (const json::exception& e) {
     fail(ErrorKind::usage, "[write_safetensors] names and metadata: expected UTF-8, got: ", e.what());
   }
-}
-
-std::span<const uint8_t> bytes_of(const TensorView& dense) {
-  const auto as_bytes = [](auto elements) {
-    return std::span(reinterpret_cast<const uint8_t*>(elements.data()), elements.size_bytes());
-  };
-  switch (dense.dtype()) {
-    case DType::f32: return as_bytes(dense.span<float>());
-    case DType::f64: return as_bytes(dense.span<double>());
-    case DType::i64: return as_bytes(dense.span<int64_t>());
-    case DType::u8: break;
-  }
-  return as_bytes(dense.span<uint8_t>());
 }
 
 }  // namespace
