@@ -12,7 +12,7 @@ constexpr Size pair[] = {{6, tile<6, 2, 1>}};
 }  // namespace
 
 void convolution_direct_avx2(const ConvolutionDims& d, int64_t first, int64_t last, const float* x, const float* packed,
-                         const float* bias, float* y, float* scratch) {
+                             const float* bias, float* y, float* scratch) {
   run_units(direct_cut(d), first, last, x, packed, bias, y, scratch, fused, single, pair);
 }
 

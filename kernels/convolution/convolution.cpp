@@ -2,19 +2,42 @@
 
 #include "kernels/convolution/direct.h"
 #include "kernels/convolution/reference.h"
+#include "kernels/convolution/winograd.h"
 
 namespace lgms::kernels {
 namespace {
 
 template <int lanes>
 constexpr ConvolutionImpl<float> direct(const char* name, Isa isa, ConvolutionRun* run) {
-  return {name, isa, [](const ConvolutionDims&) { return true; }, direct_packed_size<lanes>, direct_pack_units<lanes>,
-          direct_pack<lanes>, direct_units, direct_scratch_size, run};
+  return {name,
+          isa,
+          [](const ConvolutionDims&) { return true; },
+          direct_packed_size<lanes>,
+          direct_pack_units<lanes>,
+          direct_pack<lanes>,
+          direct_units,
+          direct_scratch_size,
+          run};
+}
+
+template <int lanes>
+constexpr ConvolutionImpl<float> winograd(const char* name, Isa isa, ConvolutionPack* pack, ConvolutionRun* run) {
+  return {name,
+          isa,
+          winograd_accepts,
+          winograd_packed_size<lanes>,
+          winograd_pack_units<lanes>,
+          pack,
+          winograd_units,
+          winograd_scratch_size,
+          run};
 }
 
 constexpr ConvolutionImpl<float> impls[] = {
 #if LGMS_X86
+    winograd<16>("winograd_avx512", Isa::avx512, winograd_pack_avx512, convolution_winograd_avx512),
     direct<16>("avx512", Isa::avx512, convolution_direct_avx512),
+    winograd<8>("winograd_avx2", Isa::avx2, winograd_pack_avx2, convolution_winograd_avx2),
     direct<8>("avx2", Isa::avx2, convolution_direct_avx2),
 #endif
     direct<4>("generic", Isa::generic, convolution_direct_generic),

@@ -28,7 +28,9 @@ int64_t direct_units(const ConvolutionDims& d) { return direct_cut(d).units(); }
 int64_t direct_scratch_size(const ConvolutionDims& d) { return direct_cut(d).strip_size(); }
 
 template <int lanes>
-int64_t direct_pack_units(const ConvolutionDims& d) { return d.groups * ceil_div(d.cout / d.groups, lanes); }
+int64_t direct_pack_units(const ConvolutionDims& d) {
+  return d.groups * ceil_div(d.cout / d.groups, lanes);
+}
 
 template <int lanes>
 int64_t direct_packed_size(const ConvolutionDims& d) {
@@ -36,8 +38,10 @@ int64_t direct_packed_size(const ConvolutionDims& d) {
 }
 
 template <int lanes>
-void direct_pack(const ConvolutionDims& d, int64_t first, int64_t last, const ConvolutionWeights<float>& w, float* packed) {
-  const int64_t cin = d.cin / d.groups, cout = d.cout / d.groups, vectors = ceil_div(cout, lanes), fused = direct_fused(d);
+void direct_pack(const ConvolutionDims& d, int64_t first, int64_t last, const ConvolutionWeights<float>& w,
+                 float* packed) {
+  const int64_t cin = d.cin / d.groups, cout = d.cout / d.groups, vectors = ceil_div(cout, lanes),
+                fused = direct_fused(d);
   packed += first * d.taps() * cin * lanes;
   for (int64_t u = first; u < last; ++u) {
     const int64_t g = u / vectors, o0 = u % vectors * lanes, live = std::min<int64_t>(lanes, cout - o0);
@@ -50,9 +54,9 @@ void direct_pack(const ConvolutionDims& d, int64_t first, int64_t last, const Co
   }
 }
 
-#define LGMS_INSTANTIATE(lanes)                                                                                    \
-  template int64_t direct_packed_size<lanes>(const ConvolutionDims&);                                              \
-  template int64_t direct_pack_units<lanes>(const ConvolutionDims&);                                               \
+#define LGMS_INSTANTIATE(lanes)                                       \
+  template int64_t direct_packed_size<lanes>(const ConvolutionDims&); \
+  template int64_t direct_pack_units<lanes>(const ConvolutionDims&);  \
   template void direct_pack<lanes>(const ConvolutionDims&, int64_t, int64_t, const ConvolutionWeights<float>&, float*)
 LGMS_INSTANTIATE(4);
 LGMS_INSTANTIATE(8);

@@ -27,7 +27,8 @@ void fill_strip(const DirectCut& c, long g, long n, long z, long h0, long w0, co
           for (long i = 0; i < cin; i += kStripChannels, to += block)
             for (long l = 0; l < kStripChannels; l += Vec::lanes) {
               const long left = cin - i - l;
-              Vec::store(to + l, left >= Vec::lanes ? Vec::load(from + i + l) : Vec::load(from + i + l, left > 0 ? left : 0));
+              Vec::store(to + l,
+                         left >= Vec::lanes ? Vec::load(from + i + l) : Vec::load(from + i + l, left > 0 ? left : 0));
             }
         } else {
           for (long i = 0; i < cin; i += kStripChannels, to += block)
@@ -39,8 +40,8 @@ void fill_strip(const DirectCut& c, long g, long n, long z, long h0, long w0, co
 
 // PX pixels of OV vectors of outputs. X neighbouring taps share each broadcast input.
 template <int PX, int OV, int X>
-[[gnu::noinline]] void tile(const DirectCut& c, const float* strip, const float* weights, long vector, const float* bias,
-                            long live, float* y, long pixels) {
+[[gnu::noinline]] void tile(const DirectCut& c, const float* strip, const float* weights, long vector,
+                            const float* bias, long live, float* y, long pixels) {
   const ConvolutionDims& d = c.d;
   const long cin = d.cin / d.groups, line = c.line * kStripChannels, rows = c.th + d.kh - 1;
   Vec::T sum[PX][OV];
@@ -89,7 +90,10 @@ template <int PX, int OV, int X>
 
 using Tile = decltype(tile<1, 1, 1>);
 // Register tiles of one kind, by falling width.
-struct Size { long pixels; Tile* tile; };
+struct Size {
+  long pixels;
+  Tile* tile;
+};
 
 // One vector (or pair) of outputs of a unit: the widest tiles first, the narrowest that covers the rest last.
 template <long count>

@@ -11,8 +11,8 @@ constexpr Size pair[] = {{6, tile<6, 2, 1>}};
 
 }  // namespace
 
-void convolution_direct_generic(const ConvolutionDims& d, int64_t first, int64_t last, const float* x, const float* packed,
-                         const float* bias, float* y, float* scratch) {
+void convolution_direct_generic(const ConvolutionDims& d, int64_t first, int64_t last, const float* x,
+                                const float* packed, const float* bias, float* y, float* scratch) {
   run_units(direct_cut(d), first, last, x, packed, bias, y, scratch, fused, single, pair);
 }
 

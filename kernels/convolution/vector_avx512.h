@@ -1,5 +1,6 @@
 #pragma once
-// 16 floats. In an anonymous namespace, as everything that AVX code inlines: no symbol of it may replace a portable one.
+// 16 floats. In an anonymous namespace, as everything that AVX code inlines: no symbol of it may replace a portable
+// one.
 #include <immintrin.h>
 
 namespace {

@@ -1,0 +1,272 @@
+#pragma once
+// Winograd's convolution over the Vec of the file that includes this; anonymous for the same reason as direct_loops.h.
+// A unit goes through V = B^T x B of its tiles, then for each pair of output vectors M = V U and y = A^T M A.
+#include "kernels/convolution/winograd.h"
+
+namespace {
+
+using lgms::kernels::ConvolutionDims;
+using lgms::kernels::WinogradCut;
+
+constexpr float a = 0.625f, b = 1.5f;  // the points; their powers and products below are exact
+constexpr long kBlock = 16;            // channels side by side in V
+using T = Vec::T;
+
+// B^T d of six values, stride apart.
+inline __attribute__((always_inline)) void input_transform(T* d, int stride) {
+  const T d0 = d[0], d1 = d[stride], d2 = d[2 * stride], d3 = d[3 * stride], d4 = d[4 * stride], d5 = d[5 * stride];
+  const T a1 = Vec::set1(a), b1 = Vec::set1(b), a2 = Vec::set1(a * a), b2 = Vec::set1(b * b);
+  const T ab = Vec::set1(a * a * b * b), s = Vec::set1(a * a + b * b);
+  const T even_a = Vec::fnma(b2, d2, d4), odd_a = Vec::fnma(b2, d1, d3);
+  const T even_b = Vec::fnma(a2, d2, d4), odd_b = Vec::fnma(a2, d1, d3);
+  d[0] = Vec::fma(ab, d0, Vec::fnma(s, d2, d4));
+  d[stride] = Vec::fma(a1, odd_a, even_a);
+  d[2 * stride] = Vec::fnma(a1, odd_a, even_a);
+  d[3 * stride] = Vec::fma(b1, odd_b, even_b);
+  d[4 * stride] = Vec::fnma(b1, odd_b, even_b);
+  d[5 * stride] = Vec::fma(ab, d1, Vec::fnma(s, d3, d5));
+}
+
+// A^T m of six values.
+inline __attribute__((always_inline)) void output_transform(const T* m, T* o) {
+  const T even_a = Vec::add(m[1], m[2]), odd_a = Vec::sub(m[1], m[2]);
+  const T even_b = Vec::add(m[3], m[4]), odd_b = Vec::sub(m[3], m[4]);
+  o[0] = Vec::add(m[0], Vec::add(even_a, even_b));
+  o[1] = Vec::fma(Vec::set1(b), odd_b, Vec::mul(Vec::set1(a), odd_a));
+  o[2] = Vec::fma(Vec::set1(b * b), even_b, Vec::mul(Vec::set1(a * a), even_a));
+  o[3] = Vec::fma(Vec::set1(b * b * b), odd_b, Vec::fma(Vec::set1(a * a * a), odd_a, m[5]));
+}
+
+// G g of three values.
+inline __attribute__((always_inline)) void weight_transform(const T* g, T* u) {
+  constexpr double a2 = double{a} * a, b2 = double{b} * b, na = 2 * a2 * (a2 - b2), nb = 2 * b2 * (b2 - a2);
+  const auto c = [](double v) { return Vec::set1(static_cast<float>(v)); };
+  const T even_a = Vec::fma(c(a2 / na), g[2], Vec::mul(c(1 / na), g[0])), odd_a = Vec::mul(c(a / na), g[1]);
+  const T even_b = Vec::fma(c(b2 / nb), g[2], Vec::mul(c(1 / nb), g[0])), odd_b = Vec::mul(c(b / nb), g[1]);
+  u[0] = Vec::mul(c(1 / (a2 * b2)), g[0]);
+  u[1] = Vec::add(even_a, odd_a);
+  u[2] = Vec::sub(even_a, odd_a);
+  u[3] = Vec::add(even_b, odd_b);
+  u[4] = Vec::sub(even_b, odd_b);
+  u[5] = g[2];
+}
+
+void pack(const ConvolutionDims& d, long first, long last, const lgms::kernels::ConvolutionWeights<float>& w,
+          float* packed) {
+  constexpr long lanes = Vec::lanes;
+  const long cin = d.cin / d.groups, cout = d.cout / d.groups, vectors = (cout + lanes - 1) / lanes;
+  for (long unit = first; unit < last; ++unit) {
+    const long v = unit % vectors, pair = v / 2 * 2 + 1 < vectors ? 2 : 1, live = cout - v * lanes;
+    float* const to = packed + ((unit - v + v / 2 * 2) * 36 * d.kd * cin + v % 2) * lanes;
+    const float* const from = w.data + unit / vectors * w.group + v * lanes * w.out;
+    for (long kz = 0; kz < d.kd; ++kz)
+      for (long i = 0; i < cin; ++i) {
+        float taps[9][lanes] = {};
+        for (long l = 0; l < (live < lanes ? live : lanes); ++l)
+          for (long t = 0; t < 9; ++t) taps[t][l] = from[l * w.out + i * w.in + (kz * 9 + t) * w.tap];
+        T columns[3][6];
+        for (int x = 0; x < 3; ++x) {
+          const T g[3] = {Vec::load(taps[x]), Vec::load(taps[3 + x]), Vec::load(taps[6 + x])};
+          weight_transform(g, columns[x]);
+        }
+        for (long y = 0; y < 6; ++y) {
+          const T g[3] = {columns[0][y], columns[1][y], columns[2][y]};
+          T u[6];
+          weight_transform(g, u);
+          for (long x = 0; x < 6; ++x) Vec::store(to + (((y * 6 + x) * d.kd + kz) * cin + i) * pair * lanes, u[x]);
+        }
+      }
+  }
+}
+
+// V of 16 channels of one tile. source: its upper left input, or null for a tile outside the image (V = 0).
+void transform_tile(const float* source, long row, long pixel, float* v, long v_plane) {
+  for (long half = 0; half < kBlock; half += Vec::lanes) {
+    T d[36];
+#pragma GCC unroll 6
+    for (int x = 0; x < 6; ++x) {
+#pragma GCC unroll 6
+      for (int y = 0; y < 6; ++y) d[y * 6 + x] = Vec::load(source + y * row + x * pixel + half);
+      input_transform(d + x, 6);
+    }
+#pragma GCC unroll 6
+    for (int y = 0; y < 6; ++y) {
+      input_transform(d + y * 6, 1);
+#pragma GCC unroll 6
+      for (int x = 0; x < 6; ++x) Vec::store(v + (y * 6 + x) * v_plane + half, d[y * 6 + x]);
+    }
+  }
+}
+
+// The 6x6 inputs of a tile that reaches over the border, or of fewer than 16 channels, with zeros around them.
+void gather_tile(const ConvolutionDims& d, const float* plane, long y0, long x0, long channels, float* tile) {
+  for (long y = 0; y < 6; ++y)
+    for (long x = 0; x < 6; ++x, tile += kBlock) {
+      const bool inside = y0 + y >= 0 && y0 + y < d.h && x0 + x >= 0 && x0 + x < d.w;
+      for (long l = 0; l < kBlock; l += Vec::lanes) {
+        const long n = !inside || channels < l ? 0 : channels - l < Vec::lanes ? channels - l : Vec::lanes;
+        Vec::store(tile + l, n > 0 ? Vec::load(plane + ((y0 + y) * d.w + x0 + x) * d.ldx + l, n) : Vec::zero());
+      }
+    }
+}
+
+struct Unit {
+  long g, image, z0, planes, t0, tiles, first_vector, last_vector;
+};
+
+Unit unit_at(const WinogradCut& c, long u, long vectors) {
+  Unit s;
+  const long part = u % c.parts, pairs = (vectors + 1) / 2;
+  s.first_vector = pairs * part / c.parts * 2;
+  s.last_vector = pairs * (part + 1) / c.parts * 2;
+  if (s.last_vector > vectors) s.last_vector = vectors;
+  u /= c.parts;
+  const long all = c.down * c.across * (c.d.kd == 1 ? c.d.n * c.d.d : 1), depth = c.d.kd == 1 ? 1 : c.d.d;
+  s.t0 = u % c.strips * c.tiles;
+  s.tiles = all - s.t0 < c.tiles ? all - s.t0 : c.tiles;
+  u /= c.strips;
+  s.z0 = u % c.slabs * c.planes;
+  s.planes = depth - s.z0 < c.planes ? depth - s.z0 : c.planes;
+  u /= c.slabs;
+  s.image = u % c.images;
+  s.g = u / c.images;
+  return s;
+}
+
+// V[36][cin / 16][slot][16]; slots: tiles of plane z0 - kd / 2, then of the next plane, ...
+void input_tiles(const WinogradCut& c, const Unit& s, const float* x, float* v) {
+  const ConvolutionDims& d = c.d;
+  const long cin = d.cin / d.groups, slots = (s.planes + d.kd - 1) * s.tiles, padded = slots + 24;
+  alignas(64) float border[36 * kBlock];
+  for (long slot = 0; slot < slots; ++slot) {
+    const long z = s.z0 + slot / s.tiles - d.kd / 2, t = s.t0 + slot % s.tiles;
+    const long per_plane = c.down * c.across, plane = d.kd == 1 ? t / per_plane : s.image * d.d + z;
+    const long y0 = t % per_plane / c.across * 4 - 1, x0 = t % c.across * 4 - 1;
+    const bool absent = d.kd > 1 && (z < 0 || z >= d.d);
+    const bool inside = y0 >= 0 && x0 >= 0 && y0 + 6 <= d.h && x0 + 6 <= d.w;
+    for (long i = 0; i < cin; i += kBlock) {
+      float* const to = v + (i * padded + slot * kBlock);
+      const float* const source = x + plane * d.h * d.w * d.ldx + s.g * cin + i;
+      if (absent) {
+        for (long k = 0; k < 36; ++k)
+          for (long l = 0; l < kBlock; l += Vec::lanes) Vec::store(to + k * c.v_plane + l, Vec::zero());
+      } else if (inside && cin - i >= kBlock) {
+        transform_tile(source + (y0 * d.w + x0) * d.ldx, d.w * d.ldx, d.ldx, to, c.v_plane);
+      } else {
+        gather_tile(d, source, y0, x0, cin - i, border);
+        transform_tile(border, 6 * kBlock, kBlock, to, c.v_plane);
+      }
+    }
+  }
+}
+
+// M = V U of PX slots and OV vectors in one of the 36 planes.
+template <int PX, int OV>
+[[gnu::noinline]] void product(const float* v, long block, long next_plane, long kd, long cin, const float* u,
+                               float* m) {
+  T sum[PX][OV];
+#pragma GCC unroll 32
+  for (int p = 0; p < PX; ++p)
+#pragma GCC unroll 2
+    for (int o = 0; o < OV; ++o) sum[p][o] = Vec::zero();
+  for (long kz = 0; kz < kd; ++kz, v += next_plane)
+    for (long i0 = 0; i0 < cin; i0 += kBlock) {
+      const float* const source = v + i0 / kBlock * block;
+      const long channels = cin - i0 < kBlock ? cin - i0 : kBlock;
+      for (long i = 0; i < channels; ++i, u += OV * Vec::lanes) {
+        T w[OV];
+#pragma GCC unroll 2
+        for (int o = 0; o < OV; ++o) w[o] = Vec::load(u + o * Vec::lanes);
+#pragma GCC unroll 32
+        for (int p = 0; p < PX; ++p) {
+          const T in = Vec::set1(source[p * kBlock + i]);
+#pragma GCC unroll 2
+          for (int o = 0; o < OV; ++o) sum[p][o] = Vec::fma(in, w[o], sum[p][o]);
+        }
+      }
+    }
+#pragma GCC unroll 32
+  for (int p = 0; p < PX; ++p)
+#pragma GCC unroll 2
+    for (int o = 0; o < OV; ++o) Vec::store(m + (p * OV + o) * Vec::lanes, sum[p][o]);
+}
+
+// y of one vector of one tile; rows, columns: how many of its 4x4 outputs there are; live: channels.
+void output_tile(const float* m, long m_plane, const T bias, float* y, long row, long pixel, long rows, long columns,
+                 long live) {
+  T z[4][6];
+#pragma GCC unroll 6
+  for (int x = 0; x < 6; ++x) {
+    T column[6], o[4];
+#pragma GCC unroll 6
+    for (int k = 0; k < 6; ++k) column[k] = Vec::load(m + (k * 6 + x) * m_plane);
+    output_transform(column, o);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) z[k][x] = o[k];
+  }
+#pragma GCC unroll 4
+  for (int k = 0; k < 4; ++k) {
+    if (k >= rows) break;
+    T o[4];
+    output_transform(z[k], o);
+#pragma GCC unroll 4
+    for (int x = 0; x < 4; ++x)
+      if (x < columns) {
+        if (live >= Vec::lanes)
+          Vec::store(y + k * row + x * pixel, Vec::add(o[x], bias));
+        else
+          Vec::store(y + k * row + x * pixel, Vec::add(o[x], bias), live);
+      }
+  }
+}
+
+using Product = decltype(product<1, 1>);
+// Register tiles of one kind, by falling width.
+struct ProductSize {
+  long slots;
+  Product* run;
+};
+
+template <long single_count, long pair_count>
+void winograd_units(const WinogradCut& c, long first, long last, const float* x, const float* packed, const float* bias,
+                    float* y, float* scratch, const ProductSize (&single)[single_count],
+                    const ProductSize (&pair)[pair_count]) {
+  constexpr long lanes = Vec::lanes;
+  const ConvolutionDims& d = c.d;
+  const long cin = d.cin / d.groups, cout = d.cout / d.groups, vectors = (cout + lanes - 1) / lanes;
+  const long weights = d.kd * cin * lanes;  // of one vector in one of the 36 planes
+  float *const v = scratch, *const m = scratch + 36 * c.v_plane;
+  for (long u = first; u < last; ++u) {
+    const Unit s = unit_at(c, u, vectors);
+    input_tiles(c, s, x, v);
+    const long block = ((s.planes + d.kd - 1) * s.tiles + 24) * kBlock, outputs = s.planes * s.tiles;
+    for (long vector = s.first_vector; vector < s.last_vector; vector += 2) {
+      const long wide = vector + 1 < vectors ? 2 : 1;
+      const ProductSize* const sizes = wide == 2 ? pair : single;
+      const long count = wide == 2 ? pair_count : single_count;
+      for (long k = 0; k < 36; ++k)
+        for (long p = 0; p < outputs;) {
+          long size = 0;
+          while (size + 1 < count && sizes[size + 1].slots >= outputs - p) ++size;
+          sizes[size].run(v + k * c.v_plane + p * kBlock, block, s.tiles * kBlock, d.kd, cin,
+                          packed + ((s.g * vectors + vector) * 36 + k * wide) * weights,
+                          m + k * c.m_plane + p * wide * lanes);
+          p += sizes[size].slots;
+        }
+      for (long p = 0; p < outputs; ++p) {
+        const long z = s.z0 + p / s.tiles, t = s.t0 + p % s.tiles, per_plane = c.down * c.across;
+        const long plane = d.kd == 1 ? t / per_plane : s.image * d.d + z;
+        const long h = t % per_plane / c.across * 4, w = t % c.across * 4;
+        for (long o = 0; o < wide; ++o) {
+          const long channel = (vector + o) * lanes, live = cout - channel, n = live < lanes ? live : lanes;
+          output_tile(m + (p * wide + o) * lanes, c.m_plane,
+                      bias ? Vec::load(bias + s.g * cout + channel, n) : Vec::zero(),
+                      y + ((plane * d.h + h) * d.w + w) * d.ldy + s.g * cout + channel, d.w * d.ldy, d.ldy, d.h - h,
+                      d.w - w, live);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
