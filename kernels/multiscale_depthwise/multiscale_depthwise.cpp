@@ -11,8 +11,18 @@ using Dims = MultiscaleDepthwiseDims;
 using Unit = MultiscaleDepthwiseUnit;
 
 constexpr Impl<MultiscaleDepthwiseForward> forward_impls[] = {
+#if LGMS_X86
+    {"avx512", Isa::avx512, multiscale_depthwise_forward_avx512},
+    {"avx2", Isa::avx2, multiscale_depthwise_forward_avx2},
+#endif
+    {"generic", Isa::generic, multiscale_depthwise_forward_generic},
     {"reference", Isa::reference, multiscale_depthwise_forward_reference<float>}};
 constexpr Impl<MultiscaleDepthwiseWeightGradient> weight_gradient_impls[] = {
+#if LGMS_X86
+    {"avx512", Isa::avx512, multiscale_depthwise_weight_gradient_avx512},
+    {"avx2", Isa::avx2, multiscale_depthwise_weight_gradient_avx2},
+#endif
+    {"generic", Isa::generic, multiscale_depthwise_weight_gradient_generic},
     {"reference", Isa::reference, multiscale_depthwise_weight_gradient_reference<float>}};
 
 // Strips of 48 rows of one slice, or of 24 rows of 8 slices: multiples of both tile heights (8 and 6 rows), small
@@ -145,7 +155,13 @@ void run_weight_gradient(const Dims& d, const TensorView& x, const TensorView& d
 
 }  // namespace
 
-int64_t multiscale_depthwise_scratch(const Dims&) { return 0; }
+// Planes of four channels of x with a halo of 4 and of dy, rows padded by up to 63 floats and slices by 16; tiles of
+// all slices; the sums of the largest kernel.
+int64_t multiscale_depthwise_scratch(const Dims& d) {
+  const int64_t slices = d.volume ? std::min(d.d, strip_slices(d) + 8) : 1;
+  const int64_t rows = std::min(divide_up(d.h, 24) * 24, strip_rows(d)) + 8;
+  return 2 * 4 * slices * (rows * (d.w + 64) + 16) + strip_slices(d) * 4 * 8 * 32 + 9 * 9 * 9 * 16 + 64;
+}
 
 std::span<const Impl<MultiscaleDepthwiseForward>> multiscale_depthwise_forward_impls() { return forward_impls; }
 std::span<const Impl<MultiscaleDepthwiseWeightGradient>> multiscale_depthwise_weight_gradient_impls() {

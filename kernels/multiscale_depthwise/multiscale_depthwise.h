@@ -47,6 +47,10 @@ using MultiscaleDepthwiseWeightGradientOf = void(const MultiscaleDepthwiseDims&,
                                                  const T* x, const T* dy, T* dweight, T* dbias, T* scratch);
 using MultiscaleDepthwiseForward = MultiscaleDepthwiseForwardOf<float>;
 using MultiscaleDepthwiseWeightGradient = MultiscaleDepthwiseWeightGradientOf<float>;
+MultiscaleDepthwiseForward multiscale_depthwise_forward_generic, multiscale_depthwise_forward_avx2,
+    multiscale_depthwise_forward_avx512;
+MultiscaleDepthwiseWeightGradient multiscale_depthwise_weight_gradient_generic,
+    multiscale_depthwise_weight_gradient_avx2, multiscale_depthwise_weight_gradient_avx512;
 int64_t multiscale_depthwise_scratch(const MultiscaleDepthwiseDims& d);
 
 // Implementations in this build, fastest first, reference last.

@@ -1,0 +1,251 @@
+#pragma once
+// The tuned kernels, for any vector type V: every file that includes this gets its own (unnamed namespace), compiled
+// for its own instruction set. The channels of a unit are transposed to zero-padded planes, so that lanes are pixels of
+// a row, weights are scalars, and one text serves k = 3 to 9 in 2D and 3D whatever the number of channels.
+//
+// V::v is a vector of V::L floats with load, store, broadcast, fma, add, sum; V::gather reads V::L pixels of four
+// channels into four vectors, V::scatter writes them back. A tile is V::R rows by two vectors; the weight gradient
+// holds V::RW rows of dy in registers.
+#include "kernels/multiscale_depthwise/multiscale_depthwise.h"
+
+namespace lgms::kernels {
+namespace {
+
+using Dims = MultiscaleDepthwiseDims;
+using Unit = MultiscaleDepthwiseUnit;
+
+// Pixel 0 of a plane's row stands kMargin floats after its start; what is left and right of the image is 0.
+constexpr int64_t kMargin = 16;
+
+int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// Floats from one row of a plane to the next. A multiple of 512 bytes would put the rows of a window into the same
+// cache sets (3D, 96 wide, k = 9: 1.3x slower).
+int64_t row_stride(int64_t w) {
+  const int64_t stride = round_up(w, 16) + 2 * kMargin;
+  return stride % 128 == 0 ? stride + 16 : stride;
+}
+
+// Planes [channel][slice][row]: rows [y0, y0 + rows) of slices [z0, z0 + slices), which lie inside the image; rows that
+// do not are 0.
+struct Planes {
+  float* data;
+  int64_t z0, slices, y0, rows, stride, slice, channel;  // the last three: floats from one to the next
+
+  Planes(const Dims& d, int64_t z_first, int64_t z_last, int64_t y_first, int64_t y_count, float* memory)
+      : data(memory),
+        z0(larger(z_first, 0)),
+        slices(smaller(z_last, d.d) - z0),
+        y0(y_first),
+        rows(y_count),
+        stride(row_stride(d.w)),
+        slice(rows * stride + 16),
+        channel(slices * slice) {}
+  // Pixel (z, y, 0), in coordinates of the image.
+  float* at(int64_t c, int64_t z, int64_t y) const {
+    return data + c * channel + (z - z0) * slice + (y - y0) * stride + kMargin;
+  }
+};
+
+template <class V>
+void fetch_row(const float* x, int64_t ld, int64_t w, int64_t channels, float* row, int64_t to_next_channel,
+               int64_t stride) {
+  const typename V::v zero = V::broadcast(0);
+  for (int64_t c = 0; c < channels; ++c) {
+    float* start = row + c * to_next_channel - kMargin;
+    for (int64_t i = 0; i < kMargin; i += V::L) V::store(start + i, zero);
+    for (int64_t i = (kMargin + (x ? w : 0)) / 16 * 16; i < stride; i += V::L) V::store(start + i, zero);
+  }
+  if (!x) return;
+  int64_t i = 0;
+  if (channels == 4)
+    for (; i + V::L <= w; i += V::L) {
+      typename V::v out[4];
+      V::gather(x + i * ld, ld, out);
+#pragma GCC unroll 4
+      for (int c = 0; c < 4; ++c) V::store(row + c * to_next_channel + i, out[c]);
+    }
+  for (; i < w; ++i)
+    for (int64_t c = 0; c < channels; ++c) row[c * to_next_channel + i] = x[i * ld + c];
+}
+
+template <class V>
+void fetch(const Dims& d, const Unit& u, const float* x, int64_t ld, const Planes& p) {
+  for (int64_t z = p.z0; z < p.z0 + p.slices; ++z)
+    for (int64_t y = p.y0; y < p.y0 + p.rows; ++y) {
+      const bool inside = y >= 0 && y < d.h;
+      const float* from = inside ? x + ((u.n * d.d + z) * d.h + y) * d.w * ld + u.c0 : nullptr;
+      fetch_row<V>(from, ld, d.w, u.channels, p.at(0, z, y), p.channel, p.stride);
+    }
+}
+
+// V::R rows by Q vectors of one plane. x: the top left of the window in the first of kd slices; weight [kd, K, K];
+// residual: x under the first output, or null. out: rows of 2 * V::L floats.
+template <class V, int K, int Q>
+__attribute__((noinline)) void tile(const float* x, int64_t stride, int64_t slice, int64_t kd, const float* weight,
+                                    float bias, const float* residual, float* out) {
+  using v = typename V::v;
+  constexpr int R = V::R, L = V::L;
+  v sum[R][Q];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 2
+    for (int q = 0; q < Q; ++q) sum[r][q] = V::broadcast(bias);
+#pragma GCC unroll 1
+  for (int64_t kz = 0; kz < kd; ++kz, x += slice, weight += K * K)
+#pragma GCC unroll 1
+    for (int kx = 0; kx < K; ++kx) {
+#pragma GCC unroll 16
+      for (int i = 0; i < R + K - 1; ++i) {  // a row of x, loaded once, meets every row of y that it reaches
+        v in[Q];
+#pragma GCC unroll 2
+        for (int q = 0; q < Q; ++q) in[q] = V::load(x + i * stride + kx + q * L);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r)
+          if (i - r >= 0 && i - r < K) {
+            const v w = V::broadcast(weight[(i - r) * K + kx]);
+#pragma GCC unroll 2
+            for (int q = 0; q < Q; ++q) sum[r][q] = V::fma(in[q], w, sum[r][q]);
+          }
+      }
+    }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 2
+    for (int q = 0; q < Q; ++q) {
+      if (residual) sum[r][q] = V::add(sum[r][q], V::load(residual + r * stride + q * L));
+      V::store(out + (r * 2 + q) * L, sum[r][q]);
+    }
+}
+
+// One row of a tile (of 2 * V::L floats per row), w of its pixels, back to channels-last.
+template <class V>
+void put_row(const float* tile, int64_t to_next_channel, int64_t channels, int64_t w, float* y, int64_t ld) {
+  int64_t i = 0;
+  if (channels == 4)
+    for (; i + V::L <= w; i += V::L) {
+      typename V::v in[4];
+#pragma GCC unroll 4
+      for (int c = 0; c < 4; ++c) in[c] = V::load(tile + c * to_next_channel + i);
+      V::scatter(in, y + i * ld, ld);
+    }
+  for (; i < w; ++i)
+    for (int64_t c = 0; c < channels; ++c) y[i * ld + c] = tile[c * to_next_channel + i];
+}
+
+template <class V, int K>
+void forward(const Dims& d, const Unit& u, const float* x, const float* weight, const float* bias, float* y,
+             float* scratch) {
+  constexpr int64_t P = K / 2, kTile = V::R * 2 * V::L;
+  const int64_t pz = d.volume ? P : 0, kd = 2 * pz + 1;
+  const Planes planes(d, u.z0 - pz, u.z1 + pz, u.y0 - P, round_up(u.y1 - u.y0, V::R) + K - 1, scratch);
+  fetch<V>(d, u, x, d.ldx, planes);
+  float* tiles = scratch + round_up(u.channels * planes.channel, 16);  // [channel][slice][row][pixel]
+  const int64_t to_next_channel = (u.z1 - u.z0) * kTile;
+  for (int64_t y0 = u.y0; y0 < u.y1; y0 += V::R)
+    for (int64_t x0 = 0; x0 < d.w; x0 += 2 * V::L) {
+      for (int64_t c = 0; c < u.channels; ++c)
+        for (int64_t z = u.z0; z < u.z1; ++z) {  // innermost: the window moves by one slice and stays in the L1 cache
+          const int64_t z_first = larger(z - pz, 0), z_last = smaller(z + pz + 1, d.d);
+          const float* window = planes.at(c, z_first, y0 - P) + x0 - P;
+          const float* w = weight + (c * kd + z_first - (z - pz)) * K * K;
+          const float* residual = d.residual ? planes.at(c, z, y0) + x0 : nullptr;
+          float* out = tiles + c * to_next_channel + (z - u.z0) * kTile;
+          const auto run = d.w - x0 > V::L ? tile<V, K, 2> : tile<V, K, 1>;
+          run(window, planes.stride, planes.slice, z_last - z_first, w, bias ? bias[c] : 0.f, residual, out);
+        }
+      for (int64_t z = u.z0; z < u.z1; ++z)
+        for (int64_t r = 0; r < smaller(V::R, u.y1 - y0); ++r)
+          put_row<V>(tiles + (z - u.z0) * kTile + r * 2 * V::L, to_next_channel, u.channels,
+                     smaller(2 * V::L, d.w - x0), y + (((u.n * d.d + z) * d.h + y0 + r) * d.w + x0) * d.ldy + u.c0,
+                     d.ldy);
+    }
+}
+
+// sums[kx][ky] += lane by lane over V::RW rows of one slice: dy times x, which is shifted by (ky, kx).
+template <class V, int K>
+__attribute__((noinline)) void correlate(const float* x, const float* dy, int64_t stride, int64_t w, float* sums) {
+  using v = typename V::v;
+  constexpr int R = V::RW, L = V::L;
+#pragma GCC unroll 1
+  for (int kx = 0; kx < K; ++kx, sums += K * L) {
+    v sum[K];
+#pragma GCC unroll 16
+    for (int k = 0; k < K; ++k) sum[k] = V::load(sums + k * L);
+    for (int64_t i = 0; i < w; i += L) {
+      v g[R];
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) g[r] = V::load(dy + r * stride + i);
+#pragma GCC unroll 16
+      for (int j = 0; j < R + K - 1; ++j) {
+        const v in = V::load(x + j * stride + kx + i);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r)
+          if (j - r >= 0 && j - r < K) sum[j - r] = V::fma(in, g[r], sum[j - r]);
+      }
+    }
+#pragma GCC unroll 16
+    for (int k = 0; k < K; ++k) V::store(sums + k * L, sum[k]);
+  }
+}
+
+// The sum of V::RW rows.
+template <class V>
+float total(const float* dy, int64_t stride, int64_t w) {
+  typename V::v sum = V::broadcast(0);
+  for (int64_t i = 0; i < w; i += V::L) {
+    typename V::v row = V::load(dy + i);
+#pragma GCC unroll 16
+    for (int r = 1; r < V::RW; ++r) row = V::add(row, V::load(dy + r * stride + i));
+    sum = V::add(sum, row);
+  }
+  return V::sum(sum);
+}
+
+template <class V, int K>
+void weight_gradient(const Dims& d, const Unit& u, const float* x, const float* dy, float* dweight, float* dbias,
+                     float* scratch) {
+  constexpr int64_t P = K / 2, L = V::L;
+  const int64_t pz = d.volume ? P : 0, kd = 2 * pz + 1, rows = round_up(u.y1 - u.y0, V::RW);
+  float* sums = scratch;  // [kz][kx][ky][lane]
+  const Planes planes(d, u.z0 - pz, u.z1 + pz, u.y0 - P, rows + K - 1, scratch + K * K * K * L);
+  const Planes dy_planes(d, u.z0, u.z1, u.y0, rows, planes.data + round_up(u.channels * planes.channel, 16));
+  fetch<V>(d, u, x, d.ldx, planes);
+  fetch<V>(d, u, dy, d.ldy, dy_planes);
+  for (int64_t c = 0; c < u.channels; ++c, dweight += kd * K * K) {
+    for (int64_t i = 0; i < kd * K * K * L; i += L) V::store(sums + i, V::broadcast(0));
+    for (int64_t z = u.z0; z < u.z1; ++z)
+      for (int64_t y = u.y0; y < u.y1; y += V::RW) {
+        dbias[c] += total<V>(dy_planes.at(c, z, y), planes.stride, d.w);
+        for (int64_t zi = larger(z - pz, 0); zi < smaller(z + pz + 1, d.d); ++zi)
+          correlate<V, K>(planes.at(c, zi, y - P) - P, dy_planes.at(c, z, y), planes.stride, d.w,
+                          sums + (zi - (z - pz)) * K * K * L);
+      }
+    for (int64_t kz = 0; kz < kd; ++kz)
+      for (int ky = 0; ky < K; ++ky)
+        for (int kx = 0; kx < K; ++kx)
+          dweight[(kz * K + ky) * K + kx] += V::sum(V::load(sums + ((kz * K + kx) * K + ky) * L));
+  }
+}
+
+template <class V>
+void forward_any(const Dims& d, const Unit& u, const float* x, const float* weight, const float* bias, float* y,
+                 float* scratch) {
+  const auto run = u.k == 3 ? forward<V, 3> : u.k == 5 ? forward<V, 5> : u.k == 7 ? forward<V, 7> : forward<V, 9>;
+  run(d, u, x, weight, bias, y, scratch);
+}
+
+template <class V>
+void weight_gradient_any(const Dims& d, const Unit& u, const float* x, const float* dy, float* dweight, float* dbias,
+                         float* scratch) {
+  const auto run = u.k == 3   ? weight_gradient<V, 3>
+                   : u.k == 5 ? weight_gradient<V, 5>
+                   : u.k == 7 ? weight_gradient<V, 7>
+                              : weight_gradient<V, 9>;
+  run(d, u, x, dy, dweight, dbias, scratch);
+}
+
+}  // namespace
+}  // namespace lgms::kernels
