@@ -1,43 +1,7 @@
 #include "kernels/convolution/convolution.h"
 
 #include "autograd/ops.h"
-#if __has_include("kernels/convolution/weight_gradient.h")
 #include "kernels/convolution/weight_gradient.h"
-#else
-namespace lgms::kernels {
-template <class T>
-static void weight_gradient_as(const ConvolutionDims& d, const T* x, const T* dy, T* dweight, T* dbias) {
-  const int64_t cin = d.cin / d.groups, cout = d.cout / d.groups;
-  Context::current().parallel(d.cout, [&](int64_t o, int) {
-    T* const dw = dweight + o * cin * d.taps();
-    std::fill(dw, dw + cin * d.taps(), T{0});
-    T sum = 0;
-    for (int64_t r = 0; r < d.rows(); ++r) {
-      const int64_t w = r % d.w, h = r / d.w % d.h, z = r / d.w / d.h % d.d;
-      const T g = dy[r * d.ldy + o];
-      sum += g;
-      for (int64_t t = 0; t < d.taps(); ++t) {
-        const int64_t tx = t % d.kw - d.kw / 2, ty = t / d.kw % d.kh - d.kh / 2, tz = t / d.kw / d.kh - d.kd / 2;
-        if (w + tx < 0 || h + ty < 0 || z + tz < 0 || w + tx >= d.w || h + ty >= d.h || z + tz >= d.d) continue;
-        const T* const in = x + (r + (tz * d.h + ty) * d.w + tx) * d.ldx + o / cout * cin;
-        for (int64_t i = 0; i < cin; ++i) dw[i * d.taps() + t] += g * in[i];
-      }
-    }
-    if (dbias) dbias[o] = sum;
-  });
-}
-static void convolution_weight_gradient(const TensorView& x, const TensorView& dy, int64_t groups,
-                                        const TensorView& dweight, const TensorView& dbias) {
-  const ConvolutionDims d = convolution_dims("convolution", x, dweight, groups, dy, false, true, true);
-  if (x.dtype() == DType::f64)
-    weight_gradient_as(d, x.data<double>(), dy.data<double>(), dweight.data<double>(),
-                       dbias.defined() ? dbias.data<double>() : nullptr);
-  else
-    weight_gradient_as(d, x.data<float>(), dy.data<float>(), dweight.data<float>(),
-                       dbias.defined() ? dbias.data<float>() : nullptr);
-}
-}  // namespace lgms::kernels
-#endif
 
 namespace lgms::autograd {
 
