@@ -1,0 +1,200 @@
+// lgmsnet bench: the time and memory of the whole network. bench/compare.py drives it in turns with PyTorch.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "autograd/ops.h"
+#include "core/error.h"
+#include "core/io/safetensors.h"
+#include "core/rng.h"
+#include "core/transform/layout.h"
+#include "lgmsnet/lgmsnet.h"
+#include "nn/optimizer.h"
+#include "tools/session.h"
+#include "tools/verbs.h"
+
+namespace lgms::tools {
+namespace {
+
+struct Arguments {
+  std::string file, config = "2d", outputs;
+  int64_t size = 256, batch = 1;
+  int runs = 20;
+  bool train = false, json = false, interactive = false;
+  Machine machine;
+};
+
+constexpr int kWarmUp = 3;
+constexpr double kMiB = 1 << 20;
+
+// A network with something to compute.
+class Workload {
+ public:
+  // A golden file: its weights, input and target.
+  explicit Workload(const io::Safetensors& file, const std::string& path)
+      : Workload(Config::from_json(file.metadata.contains("config") ? file.metadata.at("config") : "", path)) {
+    NamedTensors weights;
+    for (const NamedTensor& t : file.tensors)
+      if (t.name.starts_with("weights.")) weights.push_back({t.name.substr(8), t.tensor});
+    net_.store().load(weights, path);
+    const Tensor *input = file.find("input"), *target = file.find("target");
+    check(input && target, ErrorKind::model, "[", path, "] expected the tensors input and target");
+    input_ = transform::to_channels_last(*input).to(DType::f32);
+    target_ = net_.config().rank == 2 ? transform::to_channels_last(*target).to(DType::f32) : *target;
+  }
+
+  // Fresh weights and random numbers.
+  Workload(const Config& config, int64_t batch, int64_t size) : Workload(config) {
+    const int64_t depth = config.rank == 2 ? 1 : size;
+    Rng rng(0, Purpose::test);
+    input_ = Tensor::empty({batch, depth, size, size, config.in_channels});
+    for (float& x : input_.span<float>()) x = static_cast<float>(rng.normal());
+    if (config.rank == 2) {
+      target_ = Tensor::empty({batch, depth, size, size, config.classes});
+      for (float& t : target_.span<float>()) t = static_cast<float>(rng.below(2));
+    } else {
+      target_ = Tensor::empty({batch, depth, size, size}, DType::i64);
+      for (int64_t& t : target_.span<int64_t>()) t = rng.below(static_cast<uint32_t>(config.classes));
+    }
+  }
+
+  // Logits of an inference, or logits and loss of a training step.
+  NamedTensors run(bool train) {
+    if (!train) {
+      const autograd::NoGrad no_grad;
+      return {{"logits", net_.forward(input_, false).value()}};
+    }
+    net_.store().clear_grads();
+    const autograd::Variable logits = net_.forward(input_, true);
+    const autograd::Variable loss =
+        net_.config().rank == 2 ? autograd::bce_dice_loss(logits, target_) : autograd::dice_ce_loss(logits, target_);
+    autograd::backward(loss);
+    if (!optimizer_) optimizer_.emplace(net_.store(), kernels::Sgd{});
+    optimizer_->step(0.02);
+    return {{"logits", logits.value()}, {"loss", loss.value().reshaped({})}};
+  }
+
+  int rank() const { return net_.config().rank; }
+  const Shape& shape() const { return input_.shape(); }
+
+ private:
+  explicit Workload(const Config& config) : net_(config) {}
+
+  LGMSNet net_;
+  std::optional<nn::Optimizer> optimizer_;  // an inference has none
+  Tensor input_, target_;
+};
+
+double timed(Workload& workload, bool train) {
+  const auto start = std::chrono::steady_clock::now();
+  workload.run(train);
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+// VmHWM: the most memory that this process ever had.
+double peak_mib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;)
+    if (word == "VmHWM:" && status >> word) return std::stod(word) / 1024;
+  return 0;
+}
+
+void write_outputs(const std::string& path, NamedTensors outputs, int rank) {
+  for (NamedTensor& t : outputs)
+    if (t.name == "logits") t.tensor = transform::to_channels_first(t.tensor, rank);
+  io::write_safetensors(path, outputs);
+}
+
+nlohmann::ordered_json report_of(std::vector<double> samples, const Workload& workload, const Arguments& a) {
+  const Context& context = Context::current();
+  nlohmann::ordered_json report{{"what", a.train ? "training step" : "inference"},
+                                {"input", text(workload.shape())},
+                                {"threads", context.threads()},
+                                {"isa", name_of(context.isa())},
+                                {"cpu", cpu_name()},
+                                {"samples_ms", samples}};
+  std::sort(samples.begin(), samples.end());
+  if (!samples.empty()) {
+    report["median_ms"] = (samples[samples.size() / 2] + samples[(samples.size() - 1) / 2]) / 2;
+    report["min_ms"] = samples.front();
+    report["max_ms"] = samples.back();
+  }
+  report["peak_tensors_mib"] = static_cast<double>(context.allocator()->peak()) / kMiB;
+  report["peak_mib"] = peak_mib();
+  return report;
+}
+
+void print(const nlohmann::ordered_json& r) {
+  std::printf("%s, %s, %d threads, %s, %s\n", r["what"].get<std::string>().c_str(),
+              r["input"].get<std::string>().c_str(), r["threads"].get<int>(), r["isa"].get<std::string>().c_str(),
+              r["cpu"].get<std::string>().c_str());
+  std::printf("median %.1f ms (%.1f to %.1f, %zu runs), tensors %.0f MiB, process %.0f MiB\n",
+              r["median_ms"].get<double>(), r["min_ms"].get<double>(), r["max_ms"].get<double>(),
+              r["samples_ms"].size(), r["peak_tensors_mib"].get<double>(), r["peak_mib"].get<double>());
+}
+
+void bench(const Arguments& a) {
+  Session session(a.machine);
+  std::optional<Workload> workload;
+  if (a.file.empty())
+    workload.emplace(Config::named(a.config), a.batch, a.size);
+  else
+    workload.emplace(io::read_safetensors(a.file), a.file);
+
+  NamedTensors first = workload->run(a.train);
+  if (!a.outputs.empty()) write_outputs(a.outputs, std::move(first), workload->rank());
+  first.clear();
+  for (int i = 0; i < kWarmUp; ++i) workload->run(a.train);
+
+  std::vector<double> samples;
+  if (a.interactive) {  // a run and its milliseconds for every line read
+    std::printf("ready\n");
+    std::fflush(stdout);
+    for (std::string line; std::getline(std::cin, line);) {
+      session.stop_if_asked("its input is still open");
+      samples.push_back(timed(*workload, a.train));
+      std::printf("%.4f\n", samples.back());
+      std::fflush(stdout);
+    }
+  } else {
+    for (int i = 0; i < a.runs; ++i) {
+      session.stop_if_asked(text("measured ", i, " of ", a.runs, " runs"));
+      samples.push_back(timed(*workload, a.train));
+    }
+  }
+  const nlohmann::ordered_json report = report_of(samples, *workload, a);
+  if (a.interactive || a.json)
+    std::printf("%s\n", report.dump(a.interactive ? -1 : 2).c_str());
+  else
+    print(report);
+}
+
+}  // namespace
+
+void add_bench(CLI::App& program) {
+  CLI::App* app = program.add_subcommand("bench", "Measure an inference or a training step of the whole network");
+  auto a = std::make_shared<Arguments>();
+  app->add_option("file", a->file, "Golden file with weights, input and target; default: fresh weights, random input");
+  app->add_option("--config", a->config, "Without a file: 2d, 3d, 3d-l0, 3d-l1 or 3d-l2")->capture_default_str();
+  app->add_option("--size", a->size, "Without a file: every side of the input, a multiple of 32")
+      ->check(CLI::Range(32, 4096))
+      ->capture_default_str();
+  app->add_option("--batch", a->batch, "Without a file: images in the input")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app->add_flag("--train", a->train, "A training step: forward, loss, backward, SGD");
+  app->add_option("--runs", a->runs, "Measured runs")->check(CLI::Range(1, 100000))->capture_default_str();
+  app->add_flag("--json", a->json, "Print JSON, with all samples");
+  app->add_option("--outputs", a->outputs, "Write the outputs of the first run (safetensors)");
+  app->add_flag("--interactive", a->interactive, "Print \"ready\", then make one run per line of standard input");
+  add_machine(*app, a->machine);
+  app->callback([a] { bench(*a); });
+}
+
+}  // namespace lgms::tools
