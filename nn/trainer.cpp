@@ -1,0 +1,147 @@
+#include "nn/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "core/context.h"
+#include "core/error.h"
+#include "core/io/bytes.h"
+#include "core/io/output_file.h"
+#include "nn/metrics.h"
+
+namespace lgms::nn {
+namespace {
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+double scalar(const autograd::Variable& v) { return *v.value().to(DType::f64).data<double>(); }
+
+}  // namespace
+
+void Trainer::resume() {
+  const std::filesystem::path path = checkpoint_path();
+  const Checkpoint saved = load_checkpoint(path);
+  check_settings(saved.settings, options_.settings, path.string());
+  const std::string isa = name_of(Context::current().isa());
+  check(saved.isa == isa || options_.allow_drift, ErrorKind::usage, "[resume] instruction set: the run in ",
+        path.string(), " was started with ", saved.isa, ", got ", isa, "; set LGMS_ISA=", saved.isa,
+        ", or give --allow-drift if other last bits will do");
+  task_.store.load(saved.weights, path.string());
+  task_.optimizer.load(saved.optimiser, path.string());
+  at_ = saved.progress;
+
+  const std::filesystem::path csv = options_.folder / "metrics.csv";
+  if (!std::filesystem::exists(csv)) return;
+  const io::Bytes bytes = io::read_file(csv);
+  metrics_ = Table::from_csv({bytes.begin(), bytes.end()}, csv.string());
+  std::erase_if(metrics_.rows, [&](const auto& row) { return row[0] > static_cast<double>(at_.epoch); });
+  io::write_file(csv, metrics_.to_csv());
+}
+
+void Trainer::run() {
+  started_ = now();
+  if (at_.step == 0) save();
+  while (at_.epoch < options_.epochs) {
+    train_epoch();
+    finish_epoch();
+  }
+}
+
+void Trainer::train_epoch() {
+  Loader loader(
+      task_.data, task_.prepare,
+      {.batch = options_.batch, .training = true, .seed = options_.seed, .epoch = at_.epoch, .first = at_.batch});
+  while (const auto batch = loader.next()) {
+    at_.loss_sum += train_step(*batch);
+    ++at_.batch;
+    ++at_.step;
+    ++session_steps_;
+    session_images_ += static_cast<int64_t>(batch->examples.size());
+    report(loader.seconds_waited());
+    stop_if_asked();
+  }
+  waited_ += loader.seconds_waited();
+}
+
+double Trainer::train_step(const Batch& batch) {
+  task_.store.clear_grads();
+  const autograd::Variable loss = task_.loss(task_.forward(batch.images, true), batch.targets);
+  const double value = scalar(loss);
+  check(std::isfinite(value), ErrorKind::internal, "[train] loss of step ", at_.step + 1, " (epoch ", at_.epoch + 1,
+        ", batch ", at_.batch + 1, "): expected a finite number, got ", value, "; ", checkpoint_path().string(),
+        " is the last finite checkpoint; try a lower learning rate");
+  autograd::backward(loss);
+  task_.optimizer.step(task_.rate(at_.step));
+  return value;
+}
+
+void Trainer::finish_epoch() {
+  task_.store.clear_grads();  // memory for validation
+  const NamedScores scores = task_.validate();
+  stop_if_asked();
+  metrics_.columns = {"epoch", "step", "rate", "loss"};
+  std::vector<double> row{static_cast<double>(at_.epoch + 1), static_cast<double>(at_.step), task_.rate(at_.step - 1),
+                          at_.loss_sum / static_cast<double>(at_.batch)};
+  double score = 0;
+  for (const auto& [name, value] : scores) {
+    metrics_.columns.push_back(name);
+    row.push_back(value);
+    if (name == options_.best_by) score = value;
+  }
+  metrics_.rows.push_back(std::move(row));
+  const bool best = score > at_.best;
+  at_ = {at_.epoch + 1, 0, at_.step, 0, best ? score : at_.best, best ? at_.epoch + 1 : at_.best_epoch};
+  // The checkpoint comes last: whatever a kill interrupts is done again from the one before.
+  io::write_file(options_.folder / "metrics.csv", metrics_.to_csv());
+  if (on_epoch) on_epoch(metrics_, best);
+  save();
+}
+
+void Trainer::report(double waited) const {
+  if (!on_step) return;
+  const double seconds = std::max(now() - started_, 1e-9);
+  const auto left = static_cast<double>(options_.epochs * batches() - at_.step);
+  on_step({at_.epoch + 1, options_.epochs, at_.batch, batches(), at_.loss_sum / static_cast<double>(at_.batch),
+           static_cast<double>(session_images_) / seconds, (waited_ + waited) / seconds,
+           seconds / static_cast<double>(session_steps_) * left});
+}
+
+void Trainer::save() const {
+  save_checkpoint(checkpoint_path(), {at_, options_.settings, name_of(Context::current().isa()), task_.store.tensors(),
+                                      task_.optimizer.state()});
+}
+
+void Trainer::stop_if_asked() const {
+  if (!Context::current().stop().requested()) return;
+  save();
+  fail(ErrorKind::interrupted, "[train] stopped after step ", at_.step, " (epoch ", at_.epoch + 1, ", batch ",
+       at_.batch, " of ", batches(), "); --resume goes on from there");
+}
+
+NamedScores validate_masks(const Forward& forward, const Loss& loss, const Dataset& data, const Prepare& prepare,
+                           int64_t batch, const std::function<void(int64_t, int64_t)>& on_batch) {
+  const autograd::NoGrad no_grad;
+  Loader loader(data, prepare, {.batch = batch, .training = false});
+  double loss_sum = 0, dice = 0, iou = 0;
+  int64_t masks = 0;
+  while (const auto b = loader.next()) {
+    const autograd::Variable logits = forward(b->images, false);
+    const int64_t n = b->images.shape()[0], k = logits.value().channels();
+    loss_sum += scalar(loss(logits, b->targets)) * static_cast<double>(n);
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t c = 0; c < k; ++c, ++masks) {
+        const Scores s = scores(count(logits.value().slice_batch(i, 1), b->targets.slice_batch(i, 1), 0, c));
+        dice += s.dice;
+        iou += s.iou;
+      }
+    if (on_batch) on_batch(b->index + 1, batches_of(data.size(), batch));
+    if (Context::current().stop().requested()) break;
+  }
+  const auto count_of = static_cast<double>(std::max<int64_t>(masks, 1));
+  return {{"val_loss", loss_sum / static_cast<double>(data.size())},
+          {"val_dice", dice / count_of},
+          {"val_iou", iou / count_of}};
+}
+
+}  // namespace lgms::nn

@@ -1,0 +1,236 @@
+#include "nn/trainer.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <thread>
+
+#include "autograd/ops.h"
+#include "core/io/bytes.h"
+#include "core/io/output_file.h"
+#include "core/io/safetensors.h"
+#include "nn/layers.h"
+#include "nn/schedule.h"
+#include "tests/support/folder.h"
+#include "tests/support/testing.h"
+
+using namespace lgms;
+using namespace lgms::nn;
+
+namespace {
+
+constexpr int64_t kEpochs = 4, kBatch = 4, kSide = 16;
+
+// Discs on noise: images and masks that the test makes itself.
+Dataset discs(int64_t n) {
+  std::vector<std::string> stems;
+  for (int64_t i = 0; i < n; ++i) stems.push_back(std::to_string(i));
+  return {stems, [](const std::string& stem) {
+            Rng rng(std::stoull(stem), Purpose::test);
+            const double row = rng.uniform(4, 12), column = rng.uniform(4, 12), radius = rng.uniform(2, 5);
+            Example e{stem, Tensor::empty({kSide, kSide, 3}, DType::u8), Tensor::empty({kSide, kSide, 1}, DType::u8)};
+            for (int64_t i = 0; i < kSide * kSide; ++i) {
+              const bool inside = std::hypot(double(i / kSide) - row, double(i % kSide) - column) < radius;
+              e.masks.data<uint8_t>()[i] = inside ? 255 : 0;
+              for (int64_t c = 0; c < 3; ++c)
+                e.image.data<uint8_t>()[3 * i + c] = static_cast<uint8_t>(rng.below(120) + (inside ? 130 : 0));
+            }
+            return e;
+          }};
+}
+
+Input prepare(const Example& e, Rng* rng) {
+  Tensor image = e.image.to(DType::f32).clone(), target = e.masks.to(DType::f32).clone();
+  const float shift = rng == nullptr ? 0 : static_cast<float>(rng->uniform(-5, 5));
+  for (float& v : image.span<float>()) v = (v + shift) / 255;
+  for (float& v : target.span<float>()) v /= 255;
+  return {image.reshaped({1, kSide, kSide, 3}), target.reshaped({1, kSide, kSide, 1})};
+}
+
+// Everything of one small run: two convolutions with a batch norm between them.
+struct TinyRun {
+  Dataset train = discs(14), val = discs(3);
+  ParameterStore store{{{.name = "a.weight", .shape = {6, 3, 3, 3}, .bound = default_bound(27)},
+                        {.name = "n.weight", .shape = {6}, .value = 1},
+                        {.name = "n.bias", .shape = {6}},
+                        {.name = "n.running_mean", .shape = {6}, .trained = false},
+                        {.name = "n.running_var", .shape = {6}, .trained = false, .value = 1},
+                        {.name = "n.num_batches_tracked", .shape = {}, .dtype = DType::i64, .trained = false},
+                        {.name = "b.weight", .shape = {1, 6, 1, 1}, .bound = default_bound(6)},
+                        {.name = "b.bias", .shape = {1}, .bound = default_bound(6)}},
+                       5};
+  Optimizer optimizer{store, kernels::Sgd{.rate = 0, .momentum = 0.9, .weight_decay = 1e-4}};
+  Forward forward = [this](const Tensor& x, bool training) {
+    const Layers layers(store, training);
+    return layers.convolution("b", layers.batch_norm("n", layers.convolution("a", autograd::Variable(x)),
+                                                     {.after = autograd::Activation::relu}));
+  };
+  Loss loss = autograd::bce_dice_loss;
+  TrainerOptions options;
+  Trainer trainer;
+
+  explicit TinyRun(const std::filesystem::path& folder, Settings settings = {{"seed", "1"}}, double rate = 0.1)
+      : options{.epochs = kEpochs,
+                .batch = kBatch,
+                .seed = 1,
+                .folder = folder,
+                .best_by = "val_dice",
+                .settings = std::move(settings)},
+        trainer({store, optimizer, train, prepare, forward, loss,
+                 [rate](int64_t step) { return poly_rate(rate, step, kEpochs * 4); },
+                 [this] { return validate_masks(forward, loss, val, prepare, kBatch); }},
+                options) {}
+};
+
+io::Bytes bytes_of(const std::filesystem::path& path) { return io::read_file(path); }
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+// last.safetensors of a run that nothing disturbed.
+io::Bytes undisturbed() {
+  const testing::Folder folder;
+  TinyRun run(folder.path());
+  run.trainer.run();
+  return bytes_of(run.trainer.checkpoint_path());
+}
+
+}  // namespace
+
+TEST_CASE("trainer: it learns, and keeps a row per epoch") {
+  const testing::Folder folder;
+  TinyRun run(folder.path());
+  std::vector<bool> best;
+  int64_t steps = 0;
+  run.trainer.on_step = [&](const StepReport& r) {
+    ++steps;
+    CHECK(r.batches == 4);
+    CHECK(r.waiting >= 0);
+    CHECK(r.waiting <= 1);
+    CHECK(std::isfinite(r.loss));
+  };
+  run.trainer.on_epoch = [&](const Table& t, bool b) {
+    CHECK(t.rows.size() == best.size() + 1);
+    best.push_back(b);
+  };
+  run.trainer.run();
+  CHECK(steps == 16);
+  REQUIRE(best.size() == 4);
+  CHECK(best[0]);
+  const io::Bytes csv = bytes_of(folder / "metrics.csv");
+  const Table table = Table::from_csv({csv.begin(), csv.end()}, "metrics.csv");
+  CHECK(table.columns == std::vector<std::string>{"epoch", "step", "rate", "loss", "val_loss", "val_dice", "val_iou"});
+  CHECK(table.column("step") == std::vector<double>{4, 8, 12, 16});
+  CHECK(table.column("loss").back() < 0.8 * table.column("loss").front());
+}
+
+TEST_CASE("trainer: the same bits for 1, 2 and 3 threads") {
+  const io::Bytes one = undisturbed();
+  for (int threads : {2, 3}) {
+    Context context({.threads = threads});
+    const Context::Scope scope(context);
+    CHECK(undisturbed() == one);
+  }
+}
+
+TEST_CASE("trainer: a run that is killed again and again ends with the bits of one that is not") {
+  const io::Bytes want = undisturbed();
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    const testing::Folder folder;
+    Rng rng(seed, Purpose::test);
+    int kills = 0;
+    for (bool finished = false; !finished;) {
+      const pid_t child = fork();
+      if (child == 0) {
+        TinyRun run(folder.path());
+        run.trainer.on_step = [](const StepReport&) { std::this_thread::sleep_for(std::chrono::milliseconds(2)); };
+        if (std::filesystem::exists(run.trainer.checkpoint_path())) run.trainer.resume();
+        run.trainer.run();
+        _exit(0);
+      }
+      REQUIRE(child > 0);
+      // The first kills come early; each leaves the run more time, so that it ends.
+      std::this_thread::sleep_for(std::chrono::microseconds(rng.below(static_cast<uint32_t>(15000 + 8000 * kills))));
+      kill(child, SIGKILL);
+      int status = 0;
+      REQUIRE(waitpid(child, &status, 0) == child);
+      finished = WIFEXITED(status);
+      if (finished) CHECK(WEXITSTATUS(status) == 0);
+      kills += !finished;
+    }
+    CAPTURE(kills);
+    CHECK(kills > 1);
+    CHECK(bytes_of(folder / "last.safetensors") == want);
+    const io::Bytes csv = bytes_of(folder / "metrics.csv");
+    CHECK(Table::from_csv({csv.begin(), csv.end()}, "").column("epoch") == std::vector<double>{1, 2, 3, 4});
+  }
+}
+
+TEST_CASE("trainer: a stop is obeyed after any step, and the run goes on from there with the same bits") {
+  const io::Bytes want = undisturbed();
+  for (int64_t stop_after : {1, 4, 7, 16}) {
+    const testing::Folder folder;
+    Context context;
+    const Context::Scope scope(context);
+    TinyRun first(folder.path());
+    int64_t steps = 0;
+    first.trainer.on_step = [&](const StepReport&) {
+      if (++steps == stop_after) context.stop().request();
+    };
+    CHECK(contains(testing::error_of([&] { first.trainer.run(); }), text("stopped after step ", stop_after)));
+    CHECK(load_checkpoint(first.trainer.checkpoint_path()).progress.step == stop_after);
+    Context again;
+    const Context::Scope scope_again(again);
+    TinyRun second(folder.path());
+    second.trainer.resume();
+    second.trainer.run();
+    CHECK(bytes_of(second.trainer.checkpoint_path()) == want);
+  }
+}
+
+TEST_CASE("trainer: metrics.csv is cut back to the checkpoint") {
+  const testing::Folder folder;
+  TinyRun first(folder.path());
+  first.trainer.run();
+  const io::Bytes csv = bytes_of(folder / "metrics.csv");
+  io::Bytes longer = csv;
+  for (char c : std::string("5,20,0.1,0.1,0.1,0.1,0.1\n")) longer.push_back(static_cast<uint8_t>(c));
+  io::write_file(folder / "metrics.csv", longer);
+  TinyRun second(folder.path());
+  second.trainer.resume();
+  CHECK(bytes_of(folder / "metrics.csv") == csv);
+  second.trainer.run();  // nothing is left to do
+  CHECK(bytes_of(folder / "metrics.csv") == csv);
+}
+
+TEST_CASE("trainer: other settings and other instruction sets are refused") {
+  const testing::Folder folder;
+  TinyRun first(folder.path());
+  first.trainer.run();
+  TinyRun other(folder.path(), {{"seed", "2"}});
+  CHECK(contains(testing::error_of([&] { other.trainer.resume(); }), "[resume] seed: the run in"));
+  const auto path = first.trainer.checkpoint_path();
+  io::Safetensors file = io::read_safetensors(path);
+  file.metadata["lgms.isa"] = "neon";
+  io::write_safetensors(path, file.tensors, file.metadata);
+  TinyRun drifting(folder.path());
+  CHECK(contains(testing::error_of([&] { drifting.trainer.resume(); }), "was started with neon"));
+  TrainerOptions options = first.options;
+  options.allow_drift = true;
+  Trainer allowed({first.store, first.optimizer, first.train, prepare, first.forward, first.loss, {}, {}}, options);
+  allowed.resume();
+  CHECK(allowed.progress().step == 16);
+}
+
+TEST_CASE("trainer: a loss that is not finite ends the run, names the step and keeps the last finite checkpoint") {
+  const testing::Folder folder;
+  TinyRun run(folder.path(), {{"seed", "1"}}, 1e30);
+  const std::string error = testing::error_of([&] { run.trainer.run(); });
+  CHECK(contains(error, "[train] loss of step "));
+  CHECK(contains(error, "last finite checkpoint"));
+  TinyRun resumed(folder.path());
+  resumed.trainer.resume();  // refuses numbers that are not finite
+  CHECK(resumed.trainer.progress().step == 0);
+}
