@@ -1,0 +1,143 @@
+// lgmsnet eval: scores of a model on labelled images.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "lgmsnet/recipe.h"
+#include "nn/data/dataset.h"
+#include "nn/metrics.h"
+#include "tools/model.h"
+#include "tools/session.h"
+#include "tools/status_line.h"
+#include "tools/verbs.h"
+
+namespace lgms::tools {
+namespace {
+
+using nlohmann::ordered_json;
+namespace fs = std::filesystem;
+
+struct Arguments {
+  std::string model, data, list = "val.txt", recipe;
+  double threshold = -1;
+  int mask_threshold = -1;
+  bool network_size = false, json = false;
+  Machine machine;
+};
+
+ordered_json to_json(const nn::Scores& s) {
+  return {{"dice", s.dice}, {"iou", s.iou}, {"precision", s.precision}, {"recall", s.recall}};
+}
+ordered_json to_json(const nn::PaperScores& s) {
+  return {{"iou", s.iou}, {"dice", s.dice}, {"se", s.se}, {"pc", s.pc}, {"sp", s.sp}, {"acc", s.acc}, {"f1", s.f1}};
+}
+
+// The mean of every number over equally shaped objects.
+ordered_json mean_of(const std::vector<ordered_json>& all) {
+  ordered_json mean;
+  for (const auto& [key, value] : all.at(0).items()) {
+    double sum = 0;
+    for (const ordered_json& one : all) sum += one[key].get<double>();
+    mean[key] = sum / static_cast<double>(all.size());
+  }
+  return mean;
+}
+
+// The counts of every class of one image: prediction against truth, at the image's own size or on the network's grid.
+std::vector<nn::Counts> counts_of(const Model& model, const nn::Example& example, const Arguments& a) {
+  Tensor probabilities, truth;
+  if (a.network_size) {
+    const Tensor logits = model.logits(example.image);
+    probabilities = probabilities_at(logits, logits.shape()[2], logits.shape()[3]);
+    truth = make_target(model.file.recipe, example.masks).reshaped(probabilities.shape());
+  } else {
+    probabilities = model.probabilities(example.image, false);
+    truth = masks_from(example.masks.to(DType::f32), model.file.recipe.mask_threshold).to(DType::f32);
+  }
+  std::vector<nn::Counts> counts;
+  for (int64_t k = 0; k < truth.channels(); ++k)
+    counts.push_back(nn::count(probabilities, truth, model.file.recipe.threshold, k));
+  return counts;
+}
+
+void print(const ordered_json& report) {
+  const ordered_json& mean = report["mean"];
+  std::printf("%zu images, %s, threshold %g\n", report["images"].size(),
+              report["grid"] == "network" ? "on the network's grid" : "at their own size",
+              report["threshold"].get<double>());
+  for (const auto& [name, value] : mean.items()) std::printf("%-10s %.4f\n", name.c_str(), value.get<double>());
+  if (report["classes"].size() > 1)
+    for (const auto& [name, scores] : report["classes"].items())
+      std::printf("%-20s dice %.4f  iou %.4f\n", name.c_str(), scores["dice"].get<double>(),
+                  scores["iou"].get<double>());
+}
+
+void eval(const Arguments& a) {
+  Session session(a.machine);
+  Model model(a.model, a.recipe);
+  if (a.threshold >= 0) model.file.recipe.threshold = a.threshold;
+  if (a.mask_threshold >= 0) model.file.recipe.mask_threshold = a.mask_threshold;
+  const nn::ImageFolder folder{a.data, model.file.config.classes, model.file.recipe.mask_threshold};
+  const std::vector<std::string> stems =
+      nn::read_list(fs::path(a.data) / a.list);  // an absolute list replaces the folder
+  folder.require(stems);
+
+  StatusLine status;
+  const size_t classes = static_cast<size_t>(folder.classes);
+  std::vector<ordered_json> images, scores, paper;
+  std::vector<std::vector<ordered_json>> of_class(classes);
+  for (const std::string& stem : stems) {
+    session.stop_if_asked(text("scored ", images.size(), " of ", stems.size(), " images"));
+    status.show(text("image ", images.size() + 1, " of ", stems.size()));
+    const std::vector<nn::Counts> counts = counts_of(model, folder.read(stem), a);
+    std::vector<ordered_json> here, here_paper;
+    for (size_t k = 0; k < classes; ++k) {
+      here.push_back(to_json(nn::scores(counts[k])));
+      here_paper.push_back(to_json(nn::paper_scores(counts[k])));
+      of_class[k].push_back(here[k]);
+    }
+    scores.push_back(mean_of(here));
+    paper.push_back(mean_of(here_paper));
+    ordered_json image{{"stem", stem}};
+    image.update(scores.back());
+    if (classes > 1) image["classes"] = here;
+    images.push_back(image);
+  }
+  status.clear();
+
+  ordered_json report{{"mean", mean_of(scores)}, {"paper", mean_of(paper)}};
+  for (size_t k = 0; k < classes; ++k) report["classes"][model.file.classes[k]] = mean_of(of_class[k]);
+  report["grid"] = a.network_size ? "network" : "native";
+  report["threshold"] = model.file.recipe.threshold;
+  report["model"] = a.model;
+  report["images"] = images;
+  if (a.json)
+    std::printf("%s\n", report.dump(2).c_str());
+  else
+    print(report);
+}
+
+}  // namespace
+
+void add_eval(CLI::App& program) {
+  CLI::App* app = program.add_subcommand("eval", "Score a model on labelled images");
+  auto a = std::make_shared<Arguments>();
+  app->add_option("-m,--model", a->model, "Model file (safetensors)")->required();
+  app->add_option("--data", a->data, "Folder of images/STEM.png and masks/K/STEM.png")->required();
+  app->add_option("--list", a->list, "List of stems, relative to --data unless absolute")->capture_default_str();
+  app->add_flag("--network-size", a->network_size,
+                "Score on the grid of the network's input, as the training log does");
+  app->add_option("--threshold", a->threshold, "Foreground above this probability; default: the model's")
+      ->check(CLI::Range(0.0, 1.0));
+  app->add_option("--mask-threshold", a->mask_threshold, "A mask is foreground above this value; default: the model's")
+      ->check(CLI::Range(0, 254));
+  app->add_option("--recipe", a->recipe, "For a model file that has none")
+      ->check(CLI::IsMember({"default-2d", "paper-2d"}));
+  app->add_flag("--json", a->json, "Print JSON, with the scores of every image");
+  add_machine(*app, a->machine);
+  app->callback([a] { eval(*a); });
+}
+
+}  // namespace lgms::tools

@@ -1,0 +1,24 @@
+#pragma once
+// A model file ready to run: what eval and predict share.
+#include <filesystem>
+
+#include "lgmsnet/lgmsnet.h"
+#include "lgmsnet/model_file.h"
+
+namespace lgms::tools {
+
+struct Model {
+  ModelFile file;
+  LGMSNet net;
+
+  // recipe: for a file without one, else empty. Throws Error{model} on anything but a 2D model with three input
+  // channels.
+  Model(const std::filesystem::path& path, const std::string& recipe);
+  // image: u8 [H, W, 3] -> probabilities f32 [H, W, K] at its own size. native: the network sees the image at that
+  // size, padded to multiples of 32; else resized to the size of the recipe.
+  Tensor probabilities(const Tensor& image, bool native) const;
+  // Logits [1, 1, h, w, K] on the grid of the recipe.
+  Tensor logits(const Tensor& image) const;
+};
+
+}  // namespace lgms::tools

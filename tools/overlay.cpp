@@ -1,0 +1,49 @@
+#include "tools/overlay.h"
+
+#include <array>
+
+namespace lgms::tools {
+namespace {
+
+using Colour = std::array<int, 3>;
+constexpr std::array<Colour, 6> kColours{
+    {{230, 60, 40}, {0, 158, 115}, {86, 130, 233}, {240, 228, 66}, {204, 121, 167}, {230, 159, 0}}};
+constexpr Colour kWhite{255, 255, 255};
+
+struct Mask {
+  const Tensor& masks;
+  int64_t k;
+  bool inside(int64_t i, int64_t j) const {
+    const int64_t h = masks.shape()[0], w = masks.shape()[1];
+    if (i < 0 || j < 0 || i >= h || j >= w) return false;
+    return masks.data<uint8_t>()[(i * w + j) * masks.row_stride() + k] != 0;
+  }
+  bool edge(int64_t i, int64_t j) const {
+    return inside(i, j) && !(inside(i - 1, j) && inside(i + 1, j) && inside(i, j - 1) && inside(i, j + 1));
+  }
+};
+
+// percent of colour over what is there.
+void blend(uint8_t* pixel, const Colour& colour, int percent) {
+  for (size_t c = 0; c < 3; ++c)
+    pixel[c] = static_cast<uint8_t>((pixel[c] * (100 - percent) + colour[c] * percent) / 100);
+}
+
+}  // namespace
+
+Tensor overlay(const Tensor& image, const Tensor& masks, const Tensor& truth) {
+  Tensor picture = image.clone();
+  const int64_t h = image.shape()[0], w = image.shape()[1];
+  for (int64_t k = 0; k < masks.channels(); ++k)
+    for (int64_t i = 0; i < h; ++i)
+      for (int64_t j = 0; j < w; ++j) {
+        uint8_t* pixel = picture.data<uint8_t>() + (i * w + j) * 3;
+        const Mask mask{masks, k};
+        if (mask.inside(i, j))
+          blend(pixel, kColours[static_cast<size_t>(k) % kColours.size()], mask.edge(i, j) ? 100 : 35);
+        if (truth.defined() && Mask{truth, k}.edge(i, j)) blend(pixel, kWhite, 100);
+      }
+  return picture;
+}
+
+}  // namespace lgms::tools

@@ -1,0 +1,65 @@
+#include "tools/session.h"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+
+#include "core/error.h"
+
+namespace lgms::tools {
+namespace {
+
+std::atomic<StopToken*> token{nullptr};
+
+void on_signal(int) {
+  StopToken* stop = token.load();
+  if (stop == nullptr || stop->requested()) _exit(130);
+  stop->request();
+  constexpr std::string_view note = "\nstopping after this step; a second signal ends at once\n";
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, note.data(), note.size());
+}
+
+void handle(void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;  // writes of files go on
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+}  // namespace
+
+void add_machine(CLI::App& app, Machine& machine) {
+  app.add_option("-t,--threads", machine.threads, "Threads; 0: all CPUs that this process may use")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  app.add_option("--device", machine.device, "Where to compute; cpu is all there is")
+      ->check(CLI::IsMember({"cpu"}))
+      ->capture_default_str();
+}
+
+Session::Session(const Machine& machine)
+    : context_({.threads = machine.threads,
+                .isa = {},
+                .memory_limit = 0,
+                .log =
+                    [](std::string_view line) {
+                      std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
+                    },
+                .executor = {}}),
+      scope_(context_) {
+  token = &context_.stop();
+  handle(on_signal);
+}
+
+Session::~Session() {
+  handle(SIG_DFL);
+  token = nullptr;
+}
+
+void Session::stop_if_asked(const std::string& done) {
+  check(!context_.stop().requested(), ErrorKind::interrupted, "interrupted; ", done);
+}
+
+}  // namespace lgms::tools

@@ -1,0 +1,34 @@
+#pragma once
+// What every verb that computes sets up first and takes down last.
+#include <CLI/CLI.hpp>
+
+#include "core/context.h"
+
+namespace lgms::tools {
+
+// -t, --threads: 0 is every CPU that this process may use. --device: cpu is all there is so far.
+struct Machine {
+  int threads = 0;
+  std::string device = "cpu";
+};
+void add_machine(CLI::App& app, Machine& machine);
+
+// A context that is current for its lifetime and whose stop token SIGINT and SIGTERM set; a second signal ends the
+// process at once with 130. One at a time.
+class Session {
+ public:
+  explicit Session(const Machine& machine);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  Context& context() { return context_; }
+  // Throws Error{interrupted} once a signal came.
+  void stop_if_asked(const std::string& done);
+
+ private:
+  Context context_;
+  Context::Scope scope_;
+};
+
+}  // namespace lgms::tools
