@@ -94,7 +94,7 @@ TEST_CASE("channel_norm: every implementation equals the reference exactly on sm
         CAPTURE(c);
         const kernels::ChannelNormDims d{7, c, c + 3, c + 1, c + 2, Activation::relu, after};
         Passes<float> got(d, true), want(d, true);
-        got.run(impl.run);
+        got.run(*impl.run);
         want.run(kernels::channel_norm_reference<float>);
         CHECK(got.moments == want.moments);
         CHECK(got.y == want.y);
@@ -117,7 +117,7 @@ TEST_CASE("channel_norm: every implementation is near the reference in double fo
           const kernels::ChannelNormDims d{9, c, c + 3, c, c + 2, before, after};
           Passes<float> got(d, false);
           Passes<double> want(d, false);
-          got.run(impl.run);
+          got.run(*impl.run);
           want.run(kernels::channel_norm_reference<double>);
           CHECK(worst(got.moments, want.moments) < 2e-5);
           CHECK(worst(got.y, want.y) < 1e-5);

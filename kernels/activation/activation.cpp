@@ -6,6 +6,11 @@ namespace lgms::kernels {
 namespace {
 
 constexpr ActivationImpl impls[] = {
+#if LGMS_X86
+    {"avx512", Isa::avx512, activation_forward_avx512, activation_backward_avx512},
+    {"avx2", Isa::avx2, activation_forward_avx2, activation_backward_avx2},
+#endif
+    {"generic", Isa::generic, activation_forward_generic, activation_backward_generic},
     {"reference", Isa::reference, activation_forward_reference<float>, activation_backward_reference<float>}};
 
 // Dense tensors are one long row, cut anywhere: run(dims, first element of x, of dy, of the result).

@@ -21,7 +21,7 @@ template <class T>
 T activation_derivative(Activation kind, T x) {
   switch (kind) {
     case Activation::none: return 1;
-    case Activation::relu: return !(x <= 0);
+    case Activation::relu: return x > 0;
     case Activation::silu: {
       const T s = 1 / (1 + std::exp(-x));
       return s * (1 + x * (1 - s));

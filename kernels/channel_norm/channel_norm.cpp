@@ -9,14 +9,20 @@ namespace lgms::kernels {
 namespace {
 
 constexpr const char* kOp = "channel_norm";
-constexpr ChannelNormImpl impls[] = {{"reference", Isa::reference, channel_norm_reference<float>}};
+constexpr ChannelNormImpl impls[] = {
+#if LGMS_X86
+    {"avx512", Isa::avx512, &channel_norm_avx512},
+    {"avx2", Isa::avx2, &channel_norm_avx2},
+#endif
+    {"generic", Isa::generic, &channel_norm_generic},
+    {"reference", Isa::reference, &channel_norm_reference<float>}};
 
 template <class T>
 const ChannelNormKernels<T>& kernels_of() {
   if constexpr (std::is_same_v<T, double>)
     return channel_norm_reference<double>;
   else
-    return pick(channel_norm_impls()).run;
+    return *pick(channel_norm_impls()).run;
 }
 
 // How a pass walks its tensors: images cut into blocks of rows. Where all of them are dense, `join` rows are seen as

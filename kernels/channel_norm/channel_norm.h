@@ -57,7 +57,7 @@ struct ChannelNormKernels {
 struct ChannelNormImpl {
   const char* name;
   Isa isa;
-  ChannelNormKernels<float> run;
+  const ChannelNormKernels<float>* run;
 };
 // Implementations in this build, fastest first, reference last.
 std::span<const ChannelNormImpl> channel_norm_impls();

@@ -1,0 +1,12 @@
+#include "kernels/activation/vector_avx512.h"
+//
+#include "kernels/activation/rows.h"
+
+namespace lgms::kernels {
+
+void activation_forward_avx512(const ActivationDims& d, const float* x, float* y) { forward_rows(d, x, y); }
+void activation_backward_avx512(const ActivationDims& d, const float* x, const float* dy, float* dx) {
+  backward_rows(d, x, dy, dx);
+}
+
+}  // namespace lgms::kernels

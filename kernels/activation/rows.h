@@ -1,0 +1,47 @@
+#pragma once
+// Both passes over rows, in groups of four vectors so that their chains overlap, then vector by vector.
+#include "kernels/activation/functions.h"
+
+namespace {
+
+using lgms::kernels::ActivationDims;
+
+constexpr long kGroup = 4 * Vec::lanes;
+
+inline void forward_rows(const ActivationDims& d, const float* x, float* y) {
+  for (long r = 0; r < d.rows; ++r, x += d.ldx, y += d.ldy) {
+    long c = 0;
+    for (; c + kGroup <= d.c; c += kGroup) {
+      Vec::T v[4];
+      for (int i = 0; i < 4; ++i) v[i] = Vec::load(x + c + i * Vec::lanes);
+      activate(d.kind, v);
+      for (int i = 0; i < 4; ++i) Vec::store(y + c + i * Vec::lanes, v[i]);
+    }
+    for (; c < d.c; c += Vec::lanes) {
+      const long n = d.c - c < Vec::lanes ? d.c - c : Vec::lanes;
+      Vec::T v[1] = {Vec::load(x + c, n)};
+      activate(d.kind, v);
+      Vec::store(y + c, v[0], n);
+    }
+  }
+}
+
+inline void backward_rows(const ActivationDims& d, const float* x, const float* dy, float* dx) {
+  for (long r = 0; r < d.rows; ++r, x += d.ldx, dy += d.lddy, dx += d.ldy) {
+    long c = 0;
+    for (; c + kGroup <= d.c; c += kGroup) {
+      Vec::T v[4], g[4];
+      for (int i = 0; i < 4; ++i) v[i] = Vec::load(x + c + i * Vec::lanes), g[i] = Vec::load(dy + c + i * Vec::lanes);
+      multiply_derivative(d.kind, v, g);
+      for (int i = 0; i < 4; ++i) Vec::store(dx + c + i * Vec::lanes, g[i]);
+    }
+    for (; c < d.c; c += Vec::lanes) {
+      const long n = d.c - c < Vec::lanes ? d.c - c : Vec::lanes;
+      Vec::T v[1] = {Vec::load(x + c, n)}, g[1] = {Vec::load(dy + c, n)};
+      multiply_derivative(d.kind, v, g);
+      Vec::store(dx + c, g[0], n);
+    }
+  }
+}
+
+}  // namespace
