@@ -1,12 +1,33 @@
 #include "kernels/attention/attention.h"
 
+#include "kernels/attention/packed.h"
 #include "kernels/attention/reference.h"
 
 namespace lgms::kernels {
 namespace {
 
-constexpr Impl<AttentionForward> forward_impls[] = {{"reference", Isa::reference, attention_forward_reference<float>}};
+template <AttentionHeadForward* run>
+void forward_packed(const AttentionDims& d, int64_t first, int64_t last, const float* qkv, float* y, float* statistics,
+                    float* scratch) {
+  attention_forward_packed(d, first, last, qkv, y, statistics, scratch, run);
+}
+template <AttentionHeadBackward* run>
+void backward_packed(const AttentionDims& d, int64_t first, int64_t last, const float* qkv, const float* y,
+                     const float* statistics, const float* dy, float* dqkv, float* scratch) {
+  attention_backward_packed(d, first, last, qkv, y, statistics, dy, dqkv, scratch, run);
+}
+
+constexpr Impl<AttentionForward> forward_impls[] = {
+#if LGMS_X86
+    {"avx512", Isa::avx512, forward_packed<attention_head_forward_avx512>},
+#endif
+    {"generic", Isa::generic, forward_packed<attention_head_forward_generic>},
+    {"reference", Isa::reference, attention_forward_reference<float>}};
 constexpr Impl<AttentionBackward> backward_impls[] = {
+#if LGMS_X86
+    {"avx512", Isa::avx512, backward_packed<attention_head_backward_avx512>},
+#endif
+    {"generic", Isa::generic, backward_packed<attention_head_backward_generic>},
     {"reference", Isa::reference, attention_backward_reference<float>}};
 
 void expect(const char* argument, const TensorView& t, const TensorView& qkv, int64_t channels) {
@@ -42,7 +63,7 @@ void in_parallel(const AttentionDims& d, Run* run, Pointers... pointers) {
 
 }  // namespace
 
-int64_t attention_scratch(const AttentionDims&) { return 0; }
+int64_t attention_scratch(const AttentionDims& d) { return attention_packed_scratch(d); }
 std::span<const Impl<AttentionForward>> attention_forward_impls() { return forward_impls; }
 std::span<const Impl<AttentionBackward>> attention_backward_impls() { return backward_impls; }
 
