@@ -20,12 +20,14 @@ void backward_packed(const AttentionDims& d, int64_t first, int64_t last, const 
 constexpr Impl<AttentionForward> forward_impls[] = {
 #if LGMS_X86
     {"avx512", Isa::avx512, forward_packed<attention_head_forward_avx512>},
+    {"avx2", Isa::avx2, forward_packed<attention_head_forward_avx2>},
 #endif
     {"generic", Isa::generic, forward_packed<attention_head_forward_generic>},
     {"reference", Isa::reference, attention_forward_reference<float>}};
 constexpr Impl<AttentionBackward> backward_impls[] = {
 #if LGMS_X86
     {"avx512", Isa::avx512, backward_packed<attention_head_backward_avx512>},
+    {"avx2", Isa::avx2, backward_packed<attention_head_backward_avx2>},
 #endif
     {"generic", Isa::generic, backward_packed<attention_head_backward_generic>},
     {"reference", Isa::reference, attention_backward_reference<float>}};

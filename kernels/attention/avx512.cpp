@@ -84,32 +84,79 @@ LGMS_INLINE void add_keys(Softmax& s, const float* kv) {
   }
 }
 
-__attribute__((noinline)) void query_gradients(int64_t tokens, const float* kv, const AttentionLanes& own,
-                                               AttentionLaneGradients& out) {
-  __m512 q[8], dy[8], dq[8];
-  load(q, own.q[0]);
-  load(dy, own.dy[0]);
+constexpr int kRows = 4;  // rows at a time in backward: alone, a chain of 8 FMAs and an exp2 waits for itself
+
+// out[j] = start[j] + sum_c lanes[c] * rows[j][c]
+template <int count>
+LGMS_INLINE void dots(const float (&lanes)[8][16], const float* rows, __m512 (&out)[count]) {
+  LGMS_UNROLL
+  for (int c = 0; c < 8; ++c) {
+    const __m512 lane = _mm512_load_ps(lanes[c]);
+    LGMS_UNROLL
+    for (int j = 0; j < count; ++j) out[j] = _mm512_fmadd_ps(lane, _mm512_set1_ps(rows[16 * j + c]), out[j]);
+  }
+}
+
+// Queries in lanes, keys in rows.
+template <int count>
+LGMS_INLINE void add_query_gradients(const AttentionLanes& own, const float* kv, __m512 (&dq)[8]) {
+  __m512 p[count], dp[count];
+  LGMS_UNROLL
+  for (int j = 0; j < count; ++j) {
+    p[j] = _mm512_load_ps(own.minus_shift);
+    dp[j] = _mm512_load_ps(own.minus_delta);
+  }
+  dots<count>(own.q, kv, p);
+  dots<count>(own.dy, kv + 8, dp);
+  LGMS_UNROLL
+  for (int j = 0; j < count; ++j) add(dq, _mm512_mul_ps(exp2_of(p[j]), dp[j]), kv + 16 * j);
+}
+
+// Keys in lanes, queries in rows.
+template <int count>
+LGMS_INLINE void add_key_gradients(const AttentionLanes& own, const float* qdy, const float* minus_shift,
+                                   const float* minus_delta, __m512 (&dk)[8], __m512 (&dv)[8]) {
+  __m512 p[count], dp[count];
+  LGMS_UNROLL
+  for (int j = 0; j < count; ++j) {
+    p[j] = _mm512_set1_ps(minus_shift[j]);
+    dp[j] = _mm512_set1_ps(minus_delta[j]);
+  }
+  dots<count>(own.k, qdy, p);
+  LGMS_UNROLL
+  for (int j = 0; j < count; ++j) p[j] = exp2_of(p[j]);
+  LGMS_UNROLL
+  for (int c = 0; c < 8; ++c) {
+    const __m512 v = _mm512_load_ps(own.v[c]);
+    LGMS_UNROLL
+    for (int j = 0; j < count; ++j) {
+      const __m512 dy = _mm512_set1_ps(qdy[16 * j + 8 + c]);  // one load for two products
+      dp[j] = _mm512_fmadd_ps(v, dy, dp[j]);
+      dv[c] = _mm512_fmadd_ps(p[j], dy, dv[c]);
+    }
+  }
+  LGMS_UNROLL
+  for (int j = 0; j < count; ++j) add(dk, _mm512_mul_ps(p[j], dp[j]), qdy + 16 * j);
+}
+
+void query_gradients(int64_t tokens, const float* kv, const AttentionLanes& own, AttentionLaneGradients& out) {
+  __m512 dq[8];
   clear(dq);
-  const __m512 minus_shift = _mm512_load_ps(own.minus_shift), minus_delta = _mm512_load_ps(own.minus_delta);
-  for (int64_t j = 0; j < tokens; ++j, kv += 16)
-    add(dq, _mm512_mul_ps(exp2_of(dot(q, kv, minus_shift)), dot(dy, kv + 8, minus_delta)), kv);
+  int64_t j = 0;
+  for (; j + kRows <= tokens; j += kRows) add_query_gradients<kRows>(own, kv + 16 * j, dq);
+  for (; j < tokens; ++j) add_query_gradients<1>(own, kv + 16 * j, dq);
   store(out.dq, dq);
 }
 
-__attribute__((noinline)) void key_gradients(int64_t tokens, const float* qdy, const float* minus_shift,
-                                             const float* minus_delta, const AttentionLanes& own,
-                                             AttentionLaneGradients& out) {
-  __m512 k[8], v[8], dk[8], dv[8];
-  load(k, own.k[0]);
-  load(v, own.v[0]);
+void key_gradients(int64_t tokens, const float* qdy, const float* minus_shift, const float* minus_delta,
+                   const AttentionLanes& own, AttentionLaneGradients& out) {
+  __m512 dk[8], dv[8];
   clear(dk);
   clear(dv);
-  for (int64_t i = 0; i < tokens; ++i, qdy += 16) {
-    const __m512 p = exp2_of(dot(k, qdy, _mm512_set1_ps(minus_shift[i])));
-    const __m512 ds = _mm512_mul_ps(p, dot(v, qdy + 8, _mm512_set1_ps(minus_delta[i])));
-    add(dv, p, qdy + 8);
-    add(dk, ds, qdy);
-  }
+  int64_t i = 0;
+  for (; i + kRows <= tokens; i += kRows)
+    add_key_gradients<kRows>(own, qdy + 16 * i, minus_shift + i, minus_delta + i, dk, dv);
+  for (; i < tokens; ++i) add_key_gradients<1>(own, qdy + 16 * i, minus_shift + i, minus_delta + i, dk, dv);
   store(out.dk, dk);
   store(out.dv, dv);
 }
