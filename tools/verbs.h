@@ -8,5 +8,6 @@ namespace lgms::tools {
 void add_train(CLI::App& program);
 void add_eval(CLI::App& program);
 void add_predict(CLI::App& program);
+void add_bench(CLI::App& program);
 
 }  // namespace lgms::tools
