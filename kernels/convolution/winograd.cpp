@@ -15,7 +15,10 @@ WinogradCut winograd_cut(const ConvolutionDims& d) {
   c.images = d.kd == 1 ? 1 : d.n;
   const int64_t plane = c.down * c.across * (d.kd == 1 ? d.n * d.d : 1), depth = d.kd == 1 ? 1 : d.d;
   const int64_t channels = ceil_div(d.cin / d.groups, 16) * 16;
-  const int64_t most = std::clamp<int64_t>(8192 / channels, 24, 96);  // V is at most about 1 MB
+  // V is about 0.4 MB, a part of a small L2. Many inputs come in several turns, so that the weights, which are then too
+  // large for L2, are still read for 64 tiles at a time.
+  c.channels = channels <= 128 ? channels : 48;
+  const int64_t most = std::min<int64_t>(3072 / c.channels, 96);
   c.strips = ceil_div(plane, most);
   c.tiles = ceil_div(ceil_div(plane, c.strips), 4) * 4;
   c.strips = ceil_div(plane, c.tiles);
@@ -26,8 +29,9 @@ WinogradCut winograd_cut(const ConvolutionDims& d) {
   c.parts = std::clamp<int64_t>(8 / spatial, 1, ceil_div(d.cout / d.groups, 32));
   c.total = spatial * c.parts;
   // One line more, so that the planes do not fall on the same cache sets.
-  c.v_plane = channels * ((c.planes + d.kd - 1) * c.tiles + 24) + 16;
+  c.v_plane = c.channels * ((c.planes + d.kd - 1) * c.tiles + 24) + 16;
   c.m_plane = 32 * (c.planes * c.tiles + 24) + 16;
+  c.m_pair = c.channels < channels ? 36 * c.m_plane : 0;
   return c;
 }
 
@@ -38,7 +42,9 @@ bool winograd_accepts(const ConvolutionDims& d) {
 int64_t winograd_units(const ConvolutionDims& d) { return winograd_cut(d).total; }
 int64_t winograd_scratch_size(const ConvolutionDims& d) {
   const WinogradCut c = winograd_cut(d);
-  return 36 * (c.v_plane + c.m_plane);
+  const int64_t pairs =
+      c.m_pair == 0 ? 1 : ceil_div(ceil_div(d.cout / d.groups, 16), c.parts);  // at least 8 lanes each
+  return 36 * (c.v_plane + pairs * c.m_plane);
 }
 
 template <int lanes>

@@ -13,10 +13,12 @@ struct WinogradCut {
   ConvolutionDims d;
   int64_t down, across;      // tiles of an image plane
   int64_t tiles, planes;     // of a full unit
+  int64_t channels;          // inputs that are transformed at a time
   int64_t strips, slabs;     // units along the tiles and along D
   int64_t images;            // n, or 1 where kd = 1
   int64_t parts;             // units along the outputs
   int64_t v_plane, m_plane;  // floats between the 36 planes of transformed input (V) and of products (M)
+  int64_t m_pair;            // floats between the products of two pairs of output vectors; 0: one pair at a time
   int64_t total;             // units
 };
 WinogradCut winograd_cut(const ConvolutionDims& d);
