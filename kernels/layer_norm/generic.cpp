@@ -2,7 +2,7 @@
 // reordering anything.
 #include <cmath>
 
-#include "kernels/layer_norm/layer_norm.h"
+#include "kernels/layer_norm/rows.h"
 
 namespace lgms::kernels {
 namespace {

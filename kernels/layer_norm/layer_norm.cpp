@@ -5,9 +5,18 @@
 namespace lgms::kernels {
 namespace {
 
-constexpr Impl<LayerNormForward> forward_impls[] = {{"generic", Isa::generic, layer_norm_forward_generic},
-                                                    {"reference", Isa::reference, layer_norm_forward_reference<float>}};
+constexpr Impl<LayerNormForward> forward_impls[] = {
+#if LGMS_X86
+    {"avx512", Isa::avx512, layer_norm_forward_avx512},
+    {"avx2", Isa::avx2, layer_norm_forward_avx2},
+#endif
+    {"generic", Isa::generic, layer_norm_forward_generic},
+    {"reference", Isa::reference, layer_norm_forward_reference<float>}};
 constexpr Impl<LayerNormBackward> backward_impls[] = {
+#if LGMS_X86
+    {"avx512", Isa::avx512, layer_norm_backward_avx512},
+    {"avx2", Isa::avx2, layer_norm_backward_avx2},
+#endif
     {"generic", Isa::generic, layer_norm_backward_generic},
     {"reference", Isa::reference, layer_norm_backward_reference<float>}};
 

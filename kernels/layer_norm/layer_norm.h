@@ -5,13 +5,9 @@
 //   dx = rstd * (g - mean_c(g) - xhat * mean_c(g * xhat)),  dgamma = sum_r dy * xhat,  dbeta = sum_r dy.
 // Source: Ba, Kiros, Hinton 2016, eq. 4; torch.nn.LayerNorm(C).
 #include "kernels/impl.h"
+#include "kernels/layer_norm/rows.h"
 
 namespace lgms::kernels {
-
-struct LayerNormDims {
-  int64_t rows, c, ldx, lddy, ldy;  // ldy: of y, or of dx in backward; lddy: of dy
-  double eps;
-};
 
 // x, y: [..., C] of one shape and type; gamma, beta: [C] of that type; eps > 0. Overwrites y, which may be x.
 // Throws Error{usage} on other shapes or types.
@@ -21,12 +17,6 @@ void layer_norm_forward(const TensorView& x, const TensorView& gamma, const Tens
 void layer_norm_backward(const TensorView& x, const TensorView& gamma, const TensorView& dy, double eps,
                          const TensorView& dx, const TensorView& dgamma, const TensorView& dbeta);
 
-using LayerNormForward = void(const LayerNormDims& d, const float* x, const float* gamma, const float* beta, float* y);
-// dx, or dgamma and dbeta, may be null. Adds to dgamma and dbeta.
-using LayerNormBackward = void(const LayerNormDims& d, const float* x, const float* gamma, const float* dy, float* dx,
-                               float* dgamma, float* dbeta);
-LayerNormForward layer_norm_forward_generic;
-LayerNormBackward layer_norm_backward_generic;
 // Implementations in this build, fastest first, reference last.
 std::span<const Impl<LayerNormForward>> layer_norm_forward_impls();
 std::span<const Impl<LayerNormBackward>> layer_norm_backward_impls();
