@@ -1,4 +1,4 @@
-#include "kernels/activation/vector_generic.h"
+#include "kernels/activation/math_generic.h"
 //
 #include "kernels/activation/rows.h"
 

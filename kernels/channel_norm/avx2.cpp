@@ -1,4 +1,4 @@
-#include "kernels/activation/vector_avx2.h"
+#include "kernels/activation/math_avx2.h"
 //
 #include "kernels/channel_norm/rows.h"
 

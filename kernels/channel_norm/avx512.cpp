@@ -1,4 +1,4 @@
-#include "kernels/activation/vector_avx512.h"
+#include "kernels/activation/math_avx512.h"
 //
 #include "kernels/channel_norm/rows.h"
 

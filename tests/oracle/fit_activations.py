@@ -38,6 +38,20 @@ def tail(a):
     return 0.5 * math.erfc(a / math.sqrt(2)) * math.exp(a * a / 2)
 
 
+def phi(x):
+    return math.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+
+
+def table(name, f, weight):
+    """f around k / 5, k = 0..30, as a quartic of t = 5 a - k in [-1/2, 1/2]; 0 for k = 31. A row per power."""
+    fits = [minimax(lambda t: f((k + t) / 5), [lambda t, j=j: t**j for j in range(5)], -0.5 if k else 0, 0.5,
+                    lambda t: weight((k + t) / 5), points=500, rounds=200) for k in range(31)]
+    print(f"{name}: error {max(fit[0] for fit in fits):.1e}")
+    for power in range(5):
+        row = [f"{np.float32(fit[1][power]):.9g}" for fit in fits] + ["0"]
+        print("    {" + ", ".join(c + ("f" if "." in c or "e" in c else "") for c in row) + "},")
+
+
 if __name__ == "__main__":
     # relative to exp(r), for |r| a little beyond ln(2) / 2
     show("exp", minimax(exp_rest, [lambda r, k=k: r**k for k in range(5)], -0.3475, 0.3475,
@@ -45,3 +59,5 @@ if __name__ == "__main__":
     # powers 1 to 6 of t = 1 / (1 + 0.4 a); between the absolute error of x Phi(x) and the relative one of Phi
     show("tail", minimax(tail, [lambda a, k=k: (1 + 0.4 * a)**-k for k in range(1, 7)], 0, 12.7,
                          lambda a: math.exp(-a * a / 4) * max(1, a)))
+    table("Phi(-a)", lambda a: 0.5 * math.erfc(a / math.sqrt(2)), lambda a: max(1, a))
+    table("gelu'(-a)", lambda a: 0.5 * math.erfc(a / math.sqrt(2)) - a * phi(a), lambda a: 1)
