@@ -120,8 +120,9 @@ void run_units(const DirectCut& c, long first, long last, const float* x, const 
   const long cout = d.cout / d.groups, vectors = (cout + lanes - 1) / lanes;
   const long vector = d.kd * d.kh * d.kw * (d.cin / d.groups) * lanes;
   for (long u = first; u < last; ++u) {
-    const long w0 = u % c.columns * c.tw, h0 = u / c.columns % c.rows * c.th, plane = u / c.columns / c.rows;
-    const long z = plane % d.d, n = plane / d.d % d.n, g = plane / d.d / d.n;
+    const long g = u % d.groups, s = u / d.groups;  // groups of the same pixels share cache lines
+    const long w0 = s % c.columns * c.tw, h0 = s / c.columns % c.rows * c.th, plane = s / c.columns / c.rows;
+    const long z = plane % d.d, n = plane / d.d;
     const long th = d.h - h0 < c.th ? d.h - h0 : c.th, tw = d.w - w0 < c.tw ? d.w - w0 : c.tw;
     fill_strip(c, g, n, z, h0, w0, x, scratch);
     float* const out = y + (((n * d.d + z) * d.h + h0) * d.w + w0) * d.ldy + g * cout;

@@ -14,6 +14,12 @@ struct Vec {
   // The first n lanes of memory, n <= lanes; a load leaves the others 0.
   static T load(const float* p, long n) { return _mm256_maskload_ps(p, mask(n)); }
   static void store(float* p, T v, long n) { _mm256_maskstore_ps(p, mask(n), v); }
+  // p[0], p[stride], ...: n lanes, the others 0.
+  static T gather(const float* p, long stride, long n) {
+    const __m256i at =
+        _mm256_mullo_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(static_cast<int>(stride)));
+    return _mm256_mask_i32gather_ps(zero(), p, at, _mm256_castsi256_ps(mask(n)), 4);
+  }
   static T add(T a, T b) { return _mm256_add_ps(a, b); }
   static T sub(T a, T b) { return _mm256_sub_ps(a, b); }
   static T mul(T a, T b) { return _mm256_mul_ps(a, b); }

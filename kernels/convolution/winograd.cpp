@@ -53,7 +53,7 @@ int64_t winograd_pack_units(const ConvolutionDims& d) {
 }
 template <int lanes>
 int64_t winograd_packed_size(const ConvolutionDims& d) {
-  return winograd_pack_units<lanes>(d) * 36 * d.kd * (d.cin / d.groups) * lanes;
+  return winograd_pack_units<lanes>(d) * 36 * (d.kd * (d.cin / d.groups) * lanes + 16);
 }
 template int64_t winograd_pack_units<8>(const ConvolutionDims&);
 template int64_t winograd_pack_units<16>(const ConvolutionDims&);

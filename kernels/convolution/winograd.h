@@ -26,7 +26,8 @@ bool winograd_accepts(const ConvolutionDims& d);
 int64_t winograd_units(const ConvolutionDims& d);
 int64_t winograd_scratch_size(const ConvolutionDims& d);
 
-// packed: for each group and pair of output vectors (the last may be single) [36][kd][cin/groups][pair][lanes].
+// packed: for each group and pair of output vectors (the last may be single) [36][kd][cin/groups][pair][lanes],
+// one line between the 36 planes.
 template <int lanes>
 int64_t winograd_packed_size(const ConvolutionDims& d);
 template <int lanes>

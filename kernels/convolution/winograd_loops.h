@@ -51,31 +51,38 @@ inline __attribute__((always_inline)) void weight_transform(const T* g, T* u) {
   u[5] = g[2];
 }
 
+// Floats of the weights of `wide` vectors in one of the 36 planes, and a line, so that planes do not share cache sets.
+long panel_size(const ConvolutionDims& d, long wide) { return d.kd * (d.cin / d.groups) * wide * Vec::lanes + kBlock; }
+// The weights of a vector (of its pair, if it has a partner) of a group.
+long panels_at(const ConvolutionDims& d, long g, long vector, long vectors) {
+  const long group = vectors / 2 * panel_size(d, 2) + vectors % 2 * panel_size(d, 1);
+  return 36 * (g * group + vector / 2 * panel_size(d, 2)) + (vector % 2) * Vec::lanes;
+}
+
 void pack(const ConvolutionDims& d, long first, long last, const lgms::kernels::ConvolutionWeights<float>& w,
           float* packed) {
   constexpr long lanes = Vec::lanes;
   const long cin = d.cin / d.groups, cout = d.cout / d.groups, vectors = (cout + lanes - 1) / lanes;
   for (long unit = first; unit < last; ++unit) {
-    const long v = unit % vectors, pair = v / 2 * 2 + 1 < vectors ? 2 : 1, live = cout - v * lanes;
-    float* const to = packed + ((unit - v + v / 2 * 2) * 36 * d.kd * cin + v % 2) * lanes;
-    const float* const from = w.data + unit / vectors * w.group + v * lanes * w.out;
-    for (long kz = 0; kz < d.kd; ++kz)
-      for (long i = 0; i < cin; ++i) {
-        float taps[9][lanes] = {};
-        for (long l = 0; l < (live < lanes ? live : lanes); ++l)
-          for (long t = 0; t < 9; ++t) taps[t][l] = from[l * w.out + i * w.in + (kz * 9 + t) * w.tap];
-        T columns[3][6];
-        for (int x = 0; x < 3; ++x) {
-          const T g[3] = {Vec::load(taps[x]), Vec::load(taps[3 + x]), Vec::load(taps[6 + x])};
-          weight_transform(g, columns[x]);
-        }
-        for (long y = 0; y < 6; ++y) {
-          const T g[3] = {columns[0][y], columns[1][y], columns[2][y]};
-          T u[6];
-          weight_transform(g, u);
-          for (long x = 0; x < 6; ++x) Vec::store(to + (((y * 6 + x) * d.kd + kz) * cin + i) * pair * lanes, u[x]);
-        }
+    const long g = unit / vectors, vector = unit % vectors, wide = vector / 2 * 2 + 1 < vectors ? 2 : 1;
+    const long left = cout - vector * lanes, live = left < lanes ? left : lanes, panel = panel_size(d, wide);
+    const float* const from = w.data + g * w.group + vector * lanes * w.out;
+    for (long row = 0; row < d.kd * cin; ++row) {  // kz, then i
+      float* const to = packed + panels_at(d, g, vector, vectors) + row * wide * lanes;
+      const float* const taps = from + row % cin * w.in + row / cin * 9 * w.tap;
+      T columns[3][6];
+      for (int x = 0; x < 3; ++x) {
+        T weights[3];
+        for (int y = 0; y < 3; ++y) weights[y] = Vec::gather(taps + (y * 3 + x) * w.tap, w.out, live);
+        weight_transform(weights, columns[x]);
       }
+      for (int y = 0; y < 6; ++y) {
+        const T weights[3] = {columns[0][y], columns[1][y], columns[2][y]};
+        T u[6];
+        weight_transform(weights, u);
+        for (int x = 0; x < 6; ++x) Vec::store(to + (y * 6 + x) * panel, u[x]);
+      }
+    }
   }
 }
 
@@ -121,15 +128,15 @@ Unit unit_at(const WinogradCut& c, long u, long vectors) {
   s.last_vector = pairs * (part + 1) / c.parts * 2;
   if (s.last_vector > vectors) s.last_vector = vectors;
   u /= c.parts;
+  s.g = u % c.d.groups;  // groups of the same pixels share cache lines
+  u /= c.d.groups;
   const long all = c.down * c.across * (c.d.kd == 1 ? c.d.n * c.d.d : 1), depth = c.d.kd == 1 ? 1 : c.d.d;
   s.t0 = u % c.strips * c.tiles;
   s.tiles = all - s.t0 < c.tiles ? all - s.t0 : c.tiles;
   u /= c.strips;
   s.z0 = u % c.slabs * c.planes;
   s.planes = depth - s.z0 < c.planes ? depth - s.z0 : c.planes;
-  u /= c.slabs;
-  s.image = u % c.images;
-  s.g = u / c.images;
+  s.image = u / c.slabs;
   return s;
 }
 
@@ -185,7 +192,7 @@ void input_tiles(const WinogradCut& c, const Unit& s, long first, long last, con
 template <int PX, int OV>
 [[gnu::noinline]] void product(const float* v, long block, long next_plane, long kd, long channels, long cin,
                                const float* u, bool add, float* m) {
-  const long panel = kd * cin * OV * Vec::lanes;
+  const long panel = kd * cin * OV * Vec::lanes + kBlock;
   T sum[PX][OV];
 #pragma GCC unroll 32
   for (int p = 0; p < PX; ++p)
@@ -277,7 +284,6 @@ void winograd_units(const WinogradCut& c, long first, long last, const float* x,
   constexpr long lanes = Vec::lanes;
   const ConvolutionDims& d = c.d;
   const long cin = d.cin / d.groups, cout = d.cout / d.groups, vectors = (cout + lanes - 1) / lanes;
-  const long panel = d.kd * cin * lanes;  // weights of one vector in one of the 36 planes
   float* const v = scratch;
   for (long u = first; u < last; ++u) {
     const Unit s = unit_at(c, u, vectors);
@@ -288,14 +294,14 @@ void winograd_units(const WinogradCut& c, long first, long last, const float* x,
       for (long vector = s.first_vector; vector < s.last_vector; vector += 2) {
         const long wide = vector + 1 < vectors ? 2 : 1, count = wide == 2 ? pair_count : single_count;
         const ProductSize* const sizes = wide == 2 ? pair : single;
-        const float* const weights = packed + (s.g * vectors + vector) * 36 * panel + i * wide * lanes;
+        const float* const weights = packed + panels_at(d, s.g, vector, vectors) + i * wide * lanes;
         float* const m = scratch + 36 * c.v_plane + (vector - s.first_vector) / 2 * c.m_pair;
         for (long k = 0; k < 36; ++k)
           for (long p = 0; p < outputs;) {
             long size = 0;
             while (size + 1 < count && sizes[size + 1].slots >= outputs - p) ++size;
             sizes[size].run(v + k * c.v_plane + p * kBlock, block, s.tiles * kBlock, d.kd, end - i, cin,
-                            weights + k * wide * panel, i > 0, m + k * c.m_plane + p * wide * lanes);
+                            weights + k * panel_size(d, wide), i > 0, m + k * c.m_plane + p * wide * lanes);
             p += sizes[size].slots;
           }
         if (end == cin) output_tiles(c, s, vector, wide, m, bias, y);
