@@ -50,14 +50,14 @@ struct Ymm {
 
 }  // namespace
 
-void multiscale_depthwise_forward_avx2(const Dims& d, const Unit& u, const float* x, const float* weight,
-                                       const float* bias, float* y, float* scratch) {
-  forward_any<Ymm>(d, u, x, weight, bias, y, scratch);
+void multiscale_depthwise_forward_avx2(const Dims& d, const Unit& u, const float* x,
+                                       const MultiscaleDepthwiseParameters<const float>& w, float* y, float* scratch) {
+  forward<Ymm>(d, u, x, w, y, scratch);
 }
 
 void multiscale_depthwise_weight_gradient_avx2(const Dims& d, const Unit& u, const float* x, const float* dy,
-                                               float* dweight, float* dbias, float* scratch) {
-  weight_gradient_any<Ymm>(d, u, x, dy, dweight, dbias, scratch);
+                                               const MultiscaleDepthwiseParameters<float>& dw, float* scratch) {
+  weight_gradient<Ymm>(d, u, x, dy, dw, scratch);
 }
 
 }  // namespace lgms::kernels

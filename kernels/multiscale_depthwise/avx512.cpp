@@ -52,14 +52,15 @@ struct Zmm {
 
 }  // namespace
 
-void multiscale_depthwise_forward_avx512(const Dims& d, const Unit& u, const float* x, const float* weight,
-                                         const float* bias, float* y, float* scratch) {
-  forward_any<Zmm>(d, u, x, weight, bias, y, scratch);
+void multiscale_depthwise_forward_avx512(const Dims& d, const Unit& u, const float* x,
+                                         const MultiscaleDepthwiseParameters<const float>& w, float* y,
+                                         float* scratch) {
+  forward<Zmm>(d, u, x, w, y, scratch);
 }
 
 void multiscale_depthwise_weight_gradient_avx512(const Dims& d, const Unit& u, const float* x, const float* dy,
-                                                 float* dweight, float* dbias, float* scratch) {
-  weight_gradient_any<Zmm>(d, u, x, dy, dweight, dbias, scratch);
+                                                 const MultiscaleDepthwiseParameters<float>& dw, float* scratch) {
+  weight_gradient<Zmm>(d, u, x, dy, dw, scratch);
 }
 
 }  // namespace lgms::kernels

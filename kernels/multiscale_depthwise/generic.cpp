@@ -26,14 +26,15 @@ struct Four {
 
 }  // namespace
 
-void multiscale_depthwise_forward_generic(const Dims& d, const Unit& u, const float* x, const float* weight,
-                                          const float* bias, float* y, float* scratch) {
-  forward_any<Four>(d, u, x, weight, bias, y, scratch);
+void multiscale_depthwise_forward_generic(const Dims& d, const Unit& u, const float* x,
+                                          const MultiscaleDepthwiseParameters<const float>& w, float* y,
+                                          float* scratch) {
+  forward<Four>(d, u, x, w, y, scratch);
 }
 
 void multiscale_depthwise_weight_gradient_generic(const Dims& d, const Unit& u, const float* x, const float* dy,
-                                                  float* dweight, float* dbias, float* scratch) {
-  weight_gradient_any<Four>(d, u, x, dy, dweight, dbias, scratch);
+                                                  const MultiscaleDepthwiseParameters<float>& dw, float* scratch) {
+  weight_gradient<Four>(d, u, x, dy, dw, scratch);
 }
 
 }  // namespace lgms::kernels

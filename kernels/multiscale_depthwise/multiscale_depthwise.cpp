@@ -25,47 +25,51 @@ constexpr Impl<MultiscaleDepthwiseWeightGradient> weight_gradient_impls[] = {
     {"generic", Isa::generic, multiscale_depthwise_weight_gradient_generic},
     {"reference", Isa::reference, multiscale_depthwise_weight_gradient_reference<float>}};
 
-// Strips of 48 rows of one slice, or of 24 rows of 8 slices: multiples of both tile heights (8 and 6 rows), small
-// enough that a strip's planes stay in the L2 cache.
-int64_t strip_rows(const Dims& d) { return d.volume ? 24 : 48; }
-int64_t strip_slices(const Dims& d) { return d.volume ? 8 : 1; }
-
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t strips_of(const Dims& d) { return d.n * divide_up(d.d, strip_slices(d)) * divide_up(d.h, strip_rows(d)); }
-int64_t quads_of_quarter(const Dims& d) { return divide_up(d.c / 4, 4); }
+
+// Strips of 24 rows of one slice with all quarters, or of 24 rows of 8 slices with one: multiples of both tile heights
+// (8 and 6 rows), small enough that a unit's planes stay in the L2 cache.
+constexpr int64_t kRows = 24;
+int64_t slices_of(const Dims& d) { return d.volume ? 8 : 1; }
+int64_t quarters_of(const Dims& d) { return d.volume ? 1 : 4; }
+int64_t strips_of(const Dims& d) { return d.n * divide_up(d.d, slices_of(d)) * divide_up(d.h, kRows); }
+int64_t units_of_strip(const Dims& d) { return divide_up(d.c / 4, 4) * (4 / quarters_of(d)); }
 int64_t taps_of(const Dims& d, int64_t quarter) {
   const int64_t k = 3 + 2 * quarter;
   return k * k * (d.volume ? k : 1);
 }
 
-// Units: strip after strip, within a strip the quads (of channels) of all four quarters.
-Unit unit_of(const Dims& d, int64_t strip, int64_t quad) {
-  const int64_t down = std::max<int64_t>(1, divide_up(d.h, strip_rows(d)));
-  const int64_t deep = std::max<int64_t>(1, divide_up(d.d, strip_slices(d)));
-  const int64_t y0 = strip % down * strip_rows(d), z0 = strip / down % deep * strip_slices(d);
-  const int64_t quarter = quad / quads_of_quarter(d), in_quarter = quad % quads_of_quarter(d) * 4, g = d.c / 4;
-  return {strip / down / deep,
-          z0,
-          std::min(z0 + strip_slices(d), d.d),
-          y0,
-          std::min(y0 + strip_rows(d), d.h),
-          quarter * g + in_quarter,
-          std::min<int64_t>(4, g - in_quarter),
-          3 + 2 * quarter};
+// Unit i of a strip: in 2D four channels of every quarter, in 3D of one.
+Unit unit_of(const Dims& d, int64_t strip, int64_t i) {
+  const int64_t down = std::max<int64_t>(1, divide_up(d.h, kRows)), slices = slices_of(d);
+  const int64_t deep = std::max<int64_t>(1, divide_up(d.d, slices)), quads = divide_up(d.c / 4, 4);
+  const int64_t y0 = strip % down * kRows, z0 = strip / down % deep * slices;
+  const int64_t q0 = i / quads, j = i % quads * 4;
+  return {strip / down / deep, z0, std::min(z0 + slices, d.d),       y0, std::min(y0 + kRows, d.h), q0,
+          q0 + quarters_of(d), j,  std::min<int64_t>(4, d.c / 4 - j)};
 }
 
-// All four weights, then all four biases, one after another: where quarter q's weights and the channel's bias are.
+// All four weights, then all four biases, one after another.
 struct Parameters {
-  int64_t g, weights[5];
-  explicit Parameters(const Dims& d) : g(d.c / 4), weights{} {
-    for (int64_t q = 0; q < 4; ++q) weights[q + 1] = weights[q] + g * taps_of(d, q);
+  int64_t g, taps[4], weights[5];
+  explicit Parameters(const Dims& d) : g(d.c / 4), taps{}, weights{} {
+    for (int64_t q = 0; q < 4; ++q) {
+      taps[q] = taps_of(d, q);
+      weights[q + 1] = weights[q] + g * taps[q];
+    }
   }
   int64_t size() const { return weights[4] + 4 * g; }
-  int64_t weight(const Dims& d, const Unit& u) const {
-    const int64_t q = u.c0 / g;
-    return weights[q] + (u.c0 - q * g) * taps_of(d, q);
+  int64_t bias(int64_t q) const { return weights[4] + q * g; }
+  // Those of a unit; all: size() values.
+  template <class T>
+  MultiscaleDepthwiseParameters<T> of(const Unit& u, T* all) const {
+    MultiscaleDepthwiseParameters<T> p;
+    for (int64_t q = 0; q < 4; ++q) {
+      p.weight[q] = all + weights[q] + u.j * taps[q];
+      p.bias[q] = all + bias(q) + u.j;
+    }
+    return p;
   }
-  int64_t bias(const Unit& u) const { return weights[4] + u.c0; }
 };
 
 void expect_quarters(const char* op, const TensorView& x, const Quarters& weights, const Quarters& biases) {
@@ -100,23 +104,21 @@ void run_forward(const Dims& d, bool turned, const TensorView& x, const Quarters
   Context& context = Context::current();
   const Scratch parameters(context.allocator(), at.size() * size_of(x.dtype()));
   T* p = parameters.as<T>();
-  for (size_t q = 0; q < 4; ++q) {
-    const T* w = weights[q].data<T>();
-    const int64_t taps = taps_of(d, static_cast<int64_t>(q));
-    for (int64_t c = 0; c < at.g; ++c)
-      for (int64_t t = 0; t < taps; ++t) p[at.weights[q] + c * taps + t] = w[c * taps + (turned ? taps - 1 - t : t)];
-    T* bias = p + at.weights[4] + static_cast<int64_t>(q) * at.g;
-    if (biases[q].defined())
-      std::copy_n(biases[q].data<T>(), at.g, bias);
-    else
-      std::fill_n(bias, at.g, T{0});
+  for (int q = 0; q < 4; ++q) {
+    const T* w = weights[static_cast<size_t>(q)].data<T>();
+    const TensorView& bias = biases[static_cast<size_t>(q)];
+    for (int64_t c = 0; c < at.g; ++c) {
+      for (int64_t t = 0; t < at.taps[q]; ++t)
+        p[at.weights[q] + c * at.taps[q] + t] = w[c * at.taps[q] + (turned ? at.taps[q] - 1 - t : t)];
+      p[at.bias(q) + c] = bias.defined() ? bias.data<T>()[c] : T{0};
+    }
   }
-  const int64_t each = multiscale_depthwise_scratch(d), quads = 4 * quads_of_quarter(d);
+  const int64_t each = multiscale_depthwise_scratch(d), per_strip = units_of_strip(d);
   const Scratch scratch(context.allocator(), each * context.threads() * size_of(x.dtype()));
-  parallel_ranges(strips_of(d) * quads, 1, [&](int64_t first, int64_t last, int worker) {
+  parallel_ranges(strips_of(d) * per_strip, 1, [&](int64_t first, int64_t last, int worker) {
     for (int64_t i = first; i < last; ++i) {
-      const Unit u = unit_of(d, i / quads, i % quads);
-      run(d, u, x.data<T>(), p + at.weight(d, u), p + at.bias(u), y.data<T>(), scratch.as<T>() + worker * each);
+      const Unit u = unit_of(d, i / per_strip, i % per_strip);
+      run(d, u, x.data<T>(), at.of<const T>(u, p), y.data<T>(), scratch.as<T>() + worker * each);
     }
   });
 }
@@ -126,41 +128,41 @@ void run_weight_gradient(const Dims& d, const TensorView& x, const TensorView& d
                          const Quarters& dbiases, MultiscaleDepthwiseWeightGradientOf<T>* run) {
   const Parameters at(d);
   Context& context = Context::current();
-  // A piece of work is one quad of channels of one block of strips, so that there are enough of them in one image.
-  const int64_t each = multiscale_depthwise_scratch(d), quads = 4 * quads_of_quarter(d), size = at.size();
+  const int64_t each = multiscale_depthwise_scratch(d), per_strip = units_of_strip(d), size = at.size();
+  // A piece of work is one kind of unit of one block of strips: the kinds write to different parameters.
   const Blocks blocks = blocks_of(strips_of(d), 1, std::clamp<int64_t>(2000000 / size, 16, 128));
   const Scratch scratch(context.allocator(), each * context.threads() * size_of(x.dtype()));
   const Scratch sums(context.allocator(), blocks.count * size * size_of(x.dtype()));
   T* partials = sums.as<T>();
-  context.parallel(blocks.count * quads, [&](int64_t piece, int worker) {
-    const int64_t block = piece / quads, quad = piece % quads;
-    const Unit any = unit_of(d, 0, quad);
-    T* dweight = partials + block * size + at.weight(d, any);
-    T* dbias = partials + block * size + at.bias(any);
-    std::fill_n(dweight, any.channels * taps_of(d, quad / quads_of_quarter(d)), T{0});
-    std::fill_n(dbias, any.channels, T{0});
+  context.parallel(blocks.count * per_strip, [&](int64_t piece, int worker) {
+    const int64_t block = piece / per_strip, kind = piece % per_strip;
+    const Unit any = unit_of(d, 0, kind);
+    const MultiscaleDepthwiseParameters<T> partial = at.of(any, partials + block * size);
+    for (int64_t q = any.q0; q < any.q1; ++q) {
+      std::fill_n(partial.weight[q], any.channels * at.taps[q], T{0});
+      std::fill_n(partial.bias[q], any.channels, T{0});
+    }
     for (int64_t strip = blocks.first(block); strip < blocks.last(block); ++strip)
-      run(d, unit_of(d, strip, quad), x.data<T>(), dy.data<T>(), dweight, dbias, scratch.as<T>() + worker * each);
+      run(d, unit_of(d, strip, kind), x.data<T>(), dy.data<T>(), partial, scratch.as<T>() + worker * each);
   });
   parallel_ranges(size, 4096, [&](int64_t first, int64_t last, int) {
     for (int64_t block = 1; block < blocks.count; ++block)
       for (int64_t i = first; i < last; ++i) partials[i] += partials[block * size + i];
   });
-  for (size_t q = 0; q < 4; ++q) {
-    std::copy_n(partials + at.weights[q], at.weights[q + 1] - at.weights[q], dweights[q].data<T>());
-    if (dbiases[q].defined())
-      std::copy_n(partials + at.weights[4] + static_cast<int64_t>(q) * at.g, at.g, dbiases[q].data<T>());
+  for (int q = 0; q < 4; ++q) {
+    const TensorView &dweight = dweights[static_cast<size_t>(q)], &dbias = dbiases[static_cast<size_t>(q)];
+    std::copy_n(partials + at.weights[q], at.g * at.taps[q], dweight.data<T>());
+    if (dbias.defined()) std::copy_n(partials + at.bias(q), at.g, dbias.data<T>());
   }
 }
 
 }  // namespace
 
-// Planes of four channels of x with a halo of 4 and of dy, rows padded by up to 63 floats and slices by 16; tiles of
+// Planes of x with a halo of 4 and of dy, a channel's row padded by up to 47 floats and the row of all by 16; tiles of
 // all slices; the sums of the largest kernel.
 int64_t multiscale_depthwise_scratch(const Dims& d) {
-  const int64_t slices = d.volume ? std::min(d.d, strip_slices(d) + 8) : 1;
-  const int64_t rows = std::min(divide_up(d.h, 24) * 24, strip_rows(d)) + 8;
-  return 2 * 4 * slices * (rows * (d.w + 64) + 16) + strip_slices(d) * 4 * 8 * 32 + 9 * 9 * 9 * 16 + 64;
+  const int64_t slices = d.volume ? std::min(d.d, slices_of(d) + 8) : 1, channels = 4 * quarters_of(d);
+  return 2 * channels * slices * (kRows + 8) * (d.w + 64) + channels * slices_of(d) * 8 * 32 + 9 * 9 * 9 * 16;
 }
 
 std::span<const Impl<MultiscaleDepthwiseForward>> multiscale_depthwise_forward_impls() { return forward_impls; }

@@ -31,20 +31,26 @@ struct MultiscaleDepthwiseDims {
   int64_t ldx, ldy;
 };
 
-// A unit of work: up to four channels of one quarter, in a strip of rows [y0, y1) of slices [z0, z1) of image n.
+// A unit of work: channels [j, j + channels), at most four, of each of the quarters [q0, q1), in a strip of rows [y0,
+// y1) of slices [z0, z1) of image n.
 struct MultiscaleDepthwiseUnit {
-  int64_t n, z0, z1, y0, y1, c0, channels, k;
+  int64_t n, z0, z1, y0, y1, q0, q1, j, channels;
+};
+// Of a unit: weight[q]: [channels, taps], bias[q]: [channels].
+template <class T>
+struct MultiscaleDepthwiseParameters {
+  T *weight[4], *bias[4];
 };
 
-// x, y: the whole tensors; weight [channels, taps], bias [channels] (may be null): those of the unit. scratch: 64-byte
-// aligned, multiscale_depthwise_scratch(d) floats; not used by the reference.
+// x, y: the whole tensors. scratch: 64-byte aligned, multiscale_depthwise_scratch(d) floats; the reference needs none.
 template <class T>
 using MultiscaleDepthwiseForwardOf = void(const MultiscaleDepthwiseDims&, const MultiscaleDepthwiseUnit&, const T* x,
-                                          const T* weight, const T* bias, T* y, T* scratch);
-// Adds the unit's share to dweight [channels, taps] and dbias [channels].
+                                          const MultiscaleDepthwiseParameters<const T>&, T* y, T* scratch);
+// Adds the unit's share to the gradients.
 template <class T>
 using MultiscaleDepthwiseWeightGradientOf = void(const MultiscaleDepthwiseDims&, const MultiscaleDepthwiseUnit&,
-                                                 const T* x, const T* dy, T* dweight, T* dbias, T* scratch);
+                                                 const T* x, const T* dy, const MultiscaleDepthwiseParameters<T>&,
+                                                 T* scratch);
 using MultiscaleDepthwiseForward = MultiscaleDepthwiseForwardOf<float>;
 using MultiscaleDepthwiseWeightGradient = MultiscaleDepthwiseWeightGradientOf<float>;
 MultiscaleDepthwiseForward multiscale_depthwise_forward_generic, multiscale_depthwise_forward_avx2,

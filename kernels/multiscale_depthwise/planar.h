@@ -18,45 +18,46 @@ using Unit = MultiscaleDepthwiseUnit;
 constexpr int64_t kMargin = 16;
 
 int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+// k x k, or k x k x k.
+int64_t taps_of(const Dims& d, int64_t q) {
+  const int64_t k = 3 + 2 * q;
+  return k * k * (d.volume ? k : 1);
+}
 int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// Floats from one row of a plane to the next. A multiple of 512 bytes would put the rows of a window into the same
-// cache sets (3D, 96 wide, k = 9: 1.3x slower).
-int64_t row_stride(int64_t w) {
-  const int64_t stride = round_up(w, 16) + 2 * kMargin;
-  return stride % 128 == 0 ? stride + 16 : stride;
-}
-
-// Planes [channel][slice][row]: rows [y0, y0 + rows) of slices [z0, z0 + slices), which lie inside the image; rows that
-// do not are 0.
+// Rows [y0, y0 + rows) of slices [z0, z0 + slices) of the unit's channels of one quarter, [slice][row][channel][pixel]:
+// the slices lie inside the image; rows that do not are 0. The channels of a row lie together, or each row would touch
+// a memory page per channel; an odd number of cache lines from row to row spreads a window over all cache sets.
 struct Planes {
   float* data;
-  int64_t z0, slices, y0, rows, stride, slice, channel;  // the last three: floats from one to the next
+  int64_t z0, slices, y0, rows, channel, row, slice;  // the last three: floats from one to the next
 
-  Planes(const Dims& d, int64_t z_first, int64_t z_last, int64_t y_first, int64_t y_count, float* memory)
+  Planes() = default;
+  Planes(const Dims& d, int64_t channels, int64_t z_first, int64_t z_last, int64_t y_first, int64_t y_count,
+         float* memory)
       : data(memory),
         z0(larger(z_first, 0)),
         slices(smaller(z_last, d.d) - z0),
         y0(y_first),
         rows(y_count),
-        stride(row_stride(d.w)),
-        slice(rows * stride + 16),
-        channel(slices * slice) {}
+        channel(round_up(d.w, 16) + 2 * kMargin),
+        row((channels * channel / 16 | 1) * 16),
+        slice(rows * row) {}
+  int64_t size() const { return slices * slice; }
   // Pixel (z, y, 0), in coordinates of the image.
   float* at(int64_t c, int64_t z, int64_t y) const {
-    return data + c * channel + (z - z0) * slice + (y - y0) * stride + kMargin;
+    return data + (z - z0) * slice + (y - y0) * row + c * channel + kMargin;
   }
 };
 
 template <class V>
-void fetch_row(const float* x, int64_t ld, int64_t w, int64_t channels, float* row, int64_t to_next_channel,
-               int64_t stride) {
+void fetch_row(const float* x, int64_t ld, int64_t w, int64_t channels, float* row, int64_t to_next_channel) {
   const typename V::v zero = V::broadcast(0);
   for (int64_t c = 0; c < channels; ++c) {
     float* start = row + c * to_next_channel - kMargin;
     for (int64_t i = 0; i < kMargin; i += V::L) V::store(start + i, zero);
-    for (int64_t i = (kMargin + (x ? w : 0)) / 16 * 16; i < stride; i += V::L) V::store(start + i, zero);
+    for (int64_t i = (kMargin + (x ? w : 0)) / 16 * 16; i < to_next_channel; i += V::L) V::store(start + i, zero);
   }
   if (!x) return;
   int64_t i = 0;
@@ -71,14 +72,30 @@ void fetch_row(const float* x, int64_t ld, int64_t w, int64_t channels, float* r
     for (int64_t c = 0; c < channels; ++c) row[c * to_next_channel + i] = x[i * ld + c];
 }
 
+// The planes of all quarters of the unit, a row of the image at a time, which is in the L1 cache for all of them.
 template <class V>
-void fetch(const Dims& d, const Unit& u, const float* x, int64_t ld, const Planes& p) {
-  for (int64_t z = p.z0; z < p.z0 + p.slices; ++z)
-    for (int64_t y = p.y0; y < p.y0 + p.rows; ++y) {
-      const bool inside = y >= 0 && y < d.h;
-      const float* from = inside ? x + ((u.n * d.d + z) * d.h + y) * d.w * ld + u.c0 : nullptr;
-      fetch_row<V>(from, ld, d.w, u.channels, p.at(0, z, y), p.channel, p.stride);
-    }
+void fetch(const Dims& d, const Unit& u, const float* x, int64_t ld, const Planes (&planes)[4]) {
+  const Planes& most = planes[u.q1 - 1];  // the largest halo
+  for (int64_t z = most.z0; z < most.z0 + most.slices; ++z)
+    for (int64_t y = most.y0; y < most.y0 + most.rows; ++y)
+      for (int64_t q = u.q0; q < u.q1; ++q) {
+        const Planes& p = planes[q];
+        if (z < p.z0 || z >= p.z0 + p.slices || y < p.y0 || y >= p.y0 + p.rows) continue;
+        const bool inside = y >= 0 && y < d.h;
+        const float* from = inside ? x + ((u.n * d.d + z) * d.h + y) * d.w * ld + q * (d.c / 4) + u.j : nullptr;
+        fetch_row<V>(from, ld, d.w, u.channels, p.at(0, z, y), p.channel);
+      }
+}
+
+// Lays out the planes of x (halo: of each quarter's kernel) or dy (no halo) for tiles of `step` rows; the memory that
+// is left.
+float* lay_out(const Dims& d, const Unit& u, bool halo, int64_t step, float* memory, Planes (&planes)[4]) {
+  for (int64_t q = u.q0; q < u.q1; ++q) {
+    const int64_t p = halo ? q + 1 : 0, pz = d.volume ? p : 0;
+    planes[q] = Planes(d, u.channels, u.z0 - pz, u.z1 + pz, u.y0 - p, round_up(u.y1 - u.y0, step) + 2 * p, memory);
+    memory += planes[q].size();
+  }
+  return memory;
 }
 
 // V::R rows by Q vectors of one plane. x: the top left of the window in the first of kd slices; weight [kd, K, K];
@@ -135,32 +152,44 @@ void put_row(const float* tile, int64_t to_next_channel, int64_t channels, int64
     for (int64_t c = 0; c < channels; ++c) y[i * ld + c] = tile[c * to_next_channel + i];
 }
 
+// All slices of one channel of quarter K / 2 - 1: out [slice][row][pixel].
 template <class V, int K>
-void forward(const Dims& d, const Unit& u, const float* x, const float* weight, const float* bias, float* y,
-             float* scratch) {
-  constexpr int64_t P = K / 2, kTile = V::R * 2 * V::L;
-  const int64_t pz = d.volume ? P : 0, kd = 2 * pz + 1;
-  const Planes planes(d, u.z0 - pz, u.z1 + pz, u.y0 - P, round_up(u.y1 - u.y0, V::R) + K - 1, scratch);
+void tiles_of_channel(const Dims& d, const Unit& u, const Planes& planes, int64_t c, int64_t y0, int64_t x0,
+                      const float* weight, float bias, float* out) {
+  constexpr int64_t P = K / 2;
+  const int64_t pz = d.volume ? P : 0;
+  for (int64_t z = u.z0; z < u.z1;
+       ++z, out += V::R * 2 * V::L) {  // the window moves by a slice and stays in the L1 cache
+    const int64_t z_first = larger(z - pz, 0), z_last = smaller(z + pz + 1, d.d);
+    const float* window = planes.at(c, z_first, y0 - P) + x0 - P;
+    const float* residual = d.residual ? planes.at(c, z, y0) + x0 : nullptr;
+    const auto run = d.w - x0 > V::L ? tile<V, K, 2> : tile<V, K, 1>;
+    run(window, planes.row, planes.slice, z_last - z_first, weight + (z_first - (z - pz)) * K * K, bias, residual, out);
+  }
+}
+
+template <class V>
+void forward(const Dims& d, const Unit& u, const float* x, const MultiscaleDepthwiseParameters<const float>& w,
+             float* y, float* scratch) {
+  constexpr decltype(&tiles_of_channel<V, 3>) kRun[] = {tiles_of_channel<V, 3>, tiles_of_channel<V, 5>,
+                                                        tiles_of_channel<V, 7>, tiles_of_channel<V, 9>};
+  constexpr int64_t kTile = V::R * 2 * V::L;
+  Planes planes[4];
+  float* tiles = lay_out(d, u, true, V::R, scratch, planes);  // [quarter][channel][slice][row][pixel]
   fetch<V>(d, u, x, d.ldx, planes);
-  float* tiles = scratch + round_up(u.channels * planes.channel, 16);  // [channel][slice][row][pixel]
-  const int64_t to_next_channel = (u.z1 - u.z0) * kTile;
+  const int64_t slices = u.z1 - u.z0, g = d.c / 4;
   for (int64_t y0 = u.y0; y0 < u.y1; y0 += V::R)
     for (int64_t x0 = 0; x0 < d.w; x0 += 2 * V::L) {
-      for (int64_t c = 0; c < u.channels; ++c)
-        for (int64_t z = u.z0; z < u.z1; ++z) {  // innermost: the window moves by one slice and stays in the L1 cache
-          const int64_t z_first = larger(z - pz, 0), z_last = smaller(z + pz + 1, d.d);
-          const float* window = planes.at(c, z_first, y0 - P) + x0 - P;
-          const float* w = weight + (c * kd + z_first - (z - pz)) * K * K;
-          const float* residual = d.residual ? planes.at(c, z, y0) + x0 : nullptr;
-          float* out = tiles + c * to_next_channel + (z - u.z0) * kTile;
-          const auto run = d.w - x0 > V::L ? tile<V, K, 2> : tile<V, K, 1>;
-          run(window, planes.stride, planes.slice, z_last - z_first, w, bias ? bias[c] : 0.f, residual, out);
-        }
+      for (int64_t q = u.q0; q < u.q1; ++q)
+        for (int64_t c = 0; c < u.channels; ++c)
+          kRun[q](d, u, planes[q], c, y0, x0, w.weight[q] + c * taps_of(d, q), w.bias[q][c],
+                  tiles + ((q - u.q0) * 4 + c) * slices * kTile);
       for (int64_t z = u.z0; z < u.z1; ++z)
         for (int64_t r = 0; r < smaller(V::R, u.y1 - y0); ++r)
-          put_row<V>(tiles + (z - u.z0) * kTile + r * 2 * V::L, to_next_channel, u.channels,
-                     smaller(2 * V::L, d.w - x0), y + (((u.n * d.d + z) * d.h + y0 + r) * d.w + x0) * d.ldy + u.c0,
-                     d.ldy);
+          for (int64_t q = u.q0; q < u.q1; ++q)
+            put_row<V>(tiles + ((q - u.q0) * 4 * slices + z - u.z0) * kTile + r * 2 * V::L, slices * kTile, u.channels,
+                       smaller(2 * V::L, d.w - x0),
+                       y + (((u.n * d.d + z) * d.h + y0 + r) * d.w + x0) * d.ldy + q * g + u.j, d.ldy);
     }
 }
 
@@ -204,47 +233,39 @@ float total(const float* dy, int64_t stride, int64_t w) {
   return V::sum(sum);
 }
 
+// One channel of quarter K / 2 - 1; sums: memory for K * K * K vectors.
 template <class V, int K>
-void weight_gradient(const Dims& d, const Unit& u, const float* x, const float* dy, float* dweight, float* dbias,
-                     float* scratch) {
+void weight_gradient_of_channel(const Dims& d, const Unit& u, const Planes& x, const Planes& dy, int64_t c,
+                                float* dweight, float* dbias, float* sums) {
   constexpr int64_t P = K / 2, L = V::L;
-  const int64_t pz = d.volume ? P : 0, kd = 2 * pz + 1, rows = round_up(u.y1 - u.y0, V::RW);
-  float* sums = scratch;  // [kz][kx][ky][lane]
-  const Planes planes(d, u.z0 - pz, u.z1 + pz, u.y0 - P, rows + K - 1, scratch + K * K * K * L);
-  const Planes dy_planes(d, u.z0, u.z1, u.y0, rows, planes.data + round_up(u.channels * planes.channel, 16));
+  const int64_t pz = d.volume ? P : 0, kd = 2 * pz + 1;
+  for (int64_t i = 0; i < kd * K * K * L; i += L) V::store(sums + i, V::broadcast(0));  // [kz][kx][ky][lane]
+  for (int64_t z = u.z0; z < u.z1; ++z)
+    for (int64_t y = u.y0; y < u.y1; y += V::RW) {
+      *dbias += total<V>(dy.at(c, z, y), dy.row, d.w);
+      for (int64_t zi = larger(z - pz, 0); zi < smaller(z + pz + 1, d.d); ++zi)
+        correlate<V, K>(x.at(c, zi, y - P) - P, dy.at(c, z, y), dy.row, d.w, sums + (zi - (z - pz)) * K * K * L);
+    }
+  for (int64_t kz = 0; kz < kd; ++kz)
+    for (int ky = 0; ky < K; ++ky)
+      for (int kx = 0; kx < K; ++kx)
+        dweight[(kz * K + ky) * K + kx] += V::sum(V::load(sums + ((kz * K + kx) * K + ky) * L));
+}
+
+template <class V>
+void weight_gradient(const Dims& d, const Unit& u, const float* x, const float* dy,
+                     const MultiscaleDepthwiseParameters<float>& dw, float* scratch) {
+  constexpr decltype(&weight_gradient_of_channel<V, 3>) kRun[] = {
+      weight_gradient_of_channel<V, 3>, weight_gradient_of_channel<V, 5>, weight_gradient_of_channel<V, 7>,
+      weight_gradient_of_channel<V, 9>};
+  Planes planes[4], dy_planes[4];
+  float* rest = lay_out(d, u, true, V::RW, scratch + 9 * 9 * 9 * V::L, planes);
+  lay_out(d, u, false, V::RW, rest, dy_planes);
   fetch<V>(d, u, x, d.ldx, planes);
   fetch<V>(d, u, dy, d.ldy, dy_planes);
-  for (int64_t c = 0; c < u.channels; ++c, dweight += kd * K * K) {
-    for (int64_t i = 0; i < kd * K * K * L; i += L) V::store(sums + i, V::broadcast(0));
-    for (int64_t z = u.z0; z < u.z1; ++z)
-      for (int64_t y = u.y0; y < u.y1; y += V::RW) {
-        dbias[c] += total<V>(dy_planes.at(c, z, y), planes.stride, d.w);
-        for (int64_t zi = larger(z - pz, 0); zi < smaller(z + pz + 1, d.d); ++zi)
-          correlate<V, K>(planes.at(c, zi, y - P) - P, dy_planes.at(c, z, y), planes.stride, d.w,
-                          sums + (zi - (z - pz)) * K * K * L);
-      }
-    for (int64_t kz = 0; kz < kd; ++kz)
-      for (int ky = 0; ky < K; ++ky)
-        for (int kx = 0; kx < K; ++kx)
-          dweight[(kz * K + ky) * K + kx] += V::sum(V::load(sums + ((kz * K + kx) * K + ky) * L));
-  }
-}
-
-template <class V>
-void forward_any(const Dims& d, const Unit& u, const float* x, const float* weight, const float* bias, float* y,
-                 float* scratch) {
-  const auto run = u.k == 3 ? forward<V, 3> : u.k == 5 ? forward<V, 5> : u.k == 7 ? forward<V, 7> : forward<V, 9>;
-  run(d, u, x, weight, bias, y, scratch);
-}
-
-template <class V>
-void weight_gradient_any(const Dims& d, const Unit& u, const float* x, const float* dy, float* dweight, float* dbias,
-                         float* scratch) {
-  const auto run = u.k == 3   ? weight_gradient<V, 3>
-                   : u.k == 5 ? weight_gradient<V, 5>
-                   : u.k == 7 ? weight_gradient<V, 7>
-                              : weight_gradient<V, 9>;
-  run(d, u, x, dy, dweight, dbias, scratch);
+  for (int64_t q = u.q0; q < u.q1; ++q)
+    for (int64_t c = 0; c < u.channels; ++c)
+      kRun[q](d, u, planes[q], dy_planes[q], c, dw.weight[q] + c * taps_of(d, q), dw.bias[q] + c, scratch);
 }
 
 }  // namespace
