@@ -2,7 +2,7 @@
 
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
-#include "kernels/max_pool/reference.h"
+#include "kernels/max_pool/max_pool.h"
 #include "tests/support/testing.h"
 
 using namespace lgms;
@@ -56,12 +56,12 @@ TEST_CASE("max_pool: the first maximum wins, NaN wins over numbers, as in PyTorc
   for (const auto& impl : kernels::max_pool_forward_impls()) {
     if (!supported(impl.isa)) continue;
     CAPTURE(impl.name);
-    const kernels::MaxPoolDims d{1, 1, 2, 10, 1, 1, 1, 1};
+    const kernels::MaxPoolLine line{5, 1, 1, 1, 4, {0, 1, 10, 11}};
     const float x[] = {1, 1, -INFINITY, -INFINITY, NAN, 2, 3,   NAN, 0, 5,  //
                        1, 1, -INFINITY, -INFINITY, 3,   4, NAN, 9,   5, -1};
     float y[5];
     uint8_t index[5];
-    impl.run(d, 0, 1, x, y, index);
+    impl.run(line, x, y, index);
     CHECK(y[0] == 1);
     CHECK(index[0] == 0);
     CHECK(y[1] == -INFINITY);
@@ -72,7 +72,7 @@ TEST_CASE("max_pool: the first maximum wins, NaN wins over numbers, as in PyTorc
     CHECK(index[3] == 2);  // of several NaN the last
     CHECK(y[4] == 5);
     CHECK(index[4] == 1);
-    impl.run(d, 0, 1, x, y, nullptr);
+    impl.run(line, x, y, nullptr);
     CHECK(y[4] == 5);
   }
 }

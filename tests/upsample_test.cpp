@@ -2,7 +2,7 @@
 
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
-#include "kernels/upsample/reference.h"
+#include "kernels/upsample/upsample.h"
 #include "tests/support/testing.h"
 
 using namespace lgms;

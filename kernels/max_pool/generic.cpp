@@ -1,55 +1,69 @@
-// From the reference: the taps outside, the channels inside, so that the compiler turns each tap into compares and
-// blends over vectors of channels. Winners are kept as 32-bit numbers, as wide as the values, until they are stored.
-#include <algorithm>
+// From the reference: channels outside, taps inside, four channels in a vector of the compiler's own (SSE2, NEON or
+// plain code), so that a tap is a compare and two blends.
+#include <cstring>
 
-#include "kernels/max_pool/max_pool.h"
+#include "kernels/max_pool/reference.h"
 
 namespace lgms::kernels {
 namespace {
 
-constexpr int64_t kChunk = 64;  // channels at a time: best and winner stay in L1
+typedef float Vector __attribute__((vector_size(16)));
+typedef int32_t Bits __attribute__((vector_size(16)));
 
-void pool(const float* const* taps, int64_t count, int64_t c, float* y, uint8_t* index) {
-  float best[kChunk];
-  int32_t winner[kChunk] = {};
-  std::copy_n(taps[0], c, best);
-  for (int32_t tap = 1; tap < count; ++tap) {
-    const float* x = taps[tap];
-    for (int64_t k = 0; k < c; ++k) {
-      const bool keep = (x[k] <= best[k]) | ((best[k] != best[k]) & (x[k] == x[k]));
-      best[k] = keep ? best[k] : x[k];
-      winner[k] = keep ? winner[k] : tap;
-    }
-  }
-  std::copy_n(best, c, y);
-  if (index)
-    for (int64_t k = 0; k < c; ++k) index[k] = static_cast<uint8_t>(winner[k]);
+Vector load(const float* p) {
+  Vector v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+Bits all(int64_t x) {
+  const auto i = static_cast<int32_t>(x);
+  return Bits{i, i, i, i};
+}
+
+// The same line from channel c on.
+MaxPoolLine rest(const MaxPoolLine& l, int64_t c) {
+  MaxPoolLine r = l;
+  r.outputs = 1;
+  r.c = l.c - c;
+  return r;
 }
 
 }  // namespace
 
-void max_pool_forward_generic(const MaxPoolDims& d, int64_t first, int64_t last, const float* x, float* y,
-                              uint8_t* index) {
-  const int64_t ow_count = d.w / 2, count = 4 * d.window_d;
-  const float* taps[8];
-  for (int64_t out = first * ow_count; out < last * ow_count; ++out)
-    for (int64_t c = 0; c < d.c; c += kChunk) {
-      for (int64_t tap = 0; tap < count; ++tap)
-        taps[tap] = x + d.pixel(out / ow_count, out % ow_count, tap) * d.ldx + c;
-      pool(taps, count, std::min(kChunk, d.c - c), y + out * d.ldy + c, index ? index + out * d.c + c : nullptr);
+void max_pool_forward_generic(const MaxPoolLine& l, const float* x, float* y, uint8_t* index) {
+  for (int64_t o = 0; o < l.outputs; ++o, x += 2 * l.ldx, y += l.ldy, index += index ? l.c : 0) {
+    int64_t c = 0;
+    for (; c + 4 <= l.c; c += 4) {
+      Vector best = load(x + c);
+      Bits winner{};
+      for (int64_t tap = 1; tap < l.taps; ++tap) {
+        const Vector value = load(x + l.offset[tap] + c);
+        const Bits take = (value > best) | (value != value);
+        best = take ? value : best;
+        winner = take ? all(tap) : winner;
+      }
+      std::memcpy(y + c, &best, sizeof best);
+      if (index)
+        for (int k = 0; k < 4; ++k) index[c + k] = static_cast<uint8_t>(winner[k]);
     }
+    if (c < l.c) max_pool_forward_reference(rest(l, c), x + c, y + c, index ? index + c : nullptr);
+  }
 }
 
-void max_pool_backward_generic(const MaxPoolDims& d, int64_t first, int64_t last, const float* dy, const uint8_t* index,
-                               float* dx) {
-  const int64_t ow_count = d.w / 2;
-  for (int64_t out = first * ow_count; out < last * ow_count; ++out)
-    for (int tap = 0; tap < 4 * d.window_d; ++tap) {
-      float* into = dx + d.pixel(out / ow_count, out % ow_count, tap) * d.ldx;
-      const float* from = dy + out * d.ldy;
-      const uint8_t* winner = index + out * d.c;
-      for (int64_t c = 0; c < d.c; ++c) into[c] = winner[c] == tap ? from[c] : 0.f;
+void max_pool_backward_generic(const MaxPoolLine& l, const float* dy, const uint8_t* index, float* dx) {
+  for (int64_t o = 0; o < l.outputs; ++o, dx += 2 * l.ldx, dy += l.ldy, index += l.c) {
+    int64_t c = 0;
+    for (; c + 4 <= l.c; c += 4) {
+      const Vector gradient = load(dy + c);
+      const Bits winner{index[c], index[c + 1], index[c + 2], index[c + 3]};
+      for (int64_t tap = 0; tap < l.taps; ++tap) {
+        const Vector value = winner == all(tap) ? gradient : Vector{};
+        std::memcpy(dx + l.offset[tap] + c, &value, sizeof value);
+      }
     }
+    if (c < l.c) max_pool_backward_reference(rest(l, c), dy + c, index + c, dx + c);
+  }
 }
 
 }  // namespace lgms::kernels

@@ -5,10 +5,36 @@
 namespace lgms::kernels {
 namespace {
 
-constexpr Impl<MaxPoolForward> forward_impls[] = {{"generic", Isa::generic, max_pool_forward_generic},
-                                                  {"reference", Isa::reference, max_pool_forward_reference<float>}};
-constexpr Impl<MaxPoolBackward> backward_impls[] = {{"generic", Isa::generic, max_pool_backward_generic},
-                                                    {"reference", Isa::reference, max_pool_backward_reference<float>}};
+constexpr Impl<MaxPoolForward> forward_impls[] = {
+#if LGMS_X86
+    {"avx512", Isa::avx512, max_pool_forward_avx512},
+    {"avx2", Isa::avx2, max_pool_forward_avx2},
+#endif
+    {"generic", Isa::generic, max_pool_forward_generic},
+    {"reference", Isa::reference, max_pool_forward_reference<float>}};
+constexpr Impl<MaxPoolBackward> backward_impls[] = {
+#if LGMS_X86
+    {"avx512", Isa::avx512, max_pool_backward_avx512},
+    {"avx2", Isa::avx2, max_pool_backward_avx2},
+#endif
+    {"generic", Isa::generic, max_pool_backward_generic},
+    {"reference", Isa::reference, max_pool_backward_reference<float>}};
+
+// d, h, w: of x; window_d: 1 or 2.
+struct MaxPoolDims {
+  int64_t n, d, h, w, c, window_d, ldx, ldy;
+  int64_t units() const { return n * (d / window_d) * (h / 2); }  // lines of y along W
+  MaxPoolLine line() const {
+    MaxPoolLine l{w / 2, c, ldx, ldy, 4 * window_d, {}};
+    for (int64_t tap = 0; tap < l.taps; ++tap) l.offset[tap] = ((tap / 4 * h + tap / 2 % 2) * w + tap % 2) * ldx;
+    return l;
+  }
+  // The pixel of x where a line's first window starts.
+  int64_t pixel(int64_t unit) const {
+    const int64_t oh = unit % (h / 2), od = unit / (h / 2) % (d / window_d), image = unit / (h / 2 * (d / window_d));
+    return ((image * d + od * window_d) * h + 2 * oh) * w;
+  }
+};
 
 MaxPoolDims dims_of(const TensorView& x, const char* x_name, int rank, const TensorView& y, const char* y_name,
                     const TensorView& index) {
@@ -34,10 +60,28 @@ void zero(const TensorView& t) {
       std::fill_n(t.data<float>() + row * t.row_stride(), t.channels(), 0.f);
 }
 
-template <class Run, class... Pointers>
-void in_parallel(const MaxPoolDims& d, Run* run, Pointers... pointers) {
-  parallel_ranges(d.units(), 1 + 16384 / (d.w * d.c + 1),
-                  [&](int64_t first, int64_t last, int) { run(d, first, last, pointers...); });
+// each(line, pixel of x, pixel of y)
+template <class Each>
+void for_lines(const MaxPoolDims& d, const Each& each) {
+  const MaxPoolLine l = d.line();
+  parallel_ranges(d.units(), 1 + 16384 / (d.w * d.c + 1), [&](int64_t first, int64_t last, int) {
+    for (int64_t unit = first; unit < last; ++unit) each(l, d.pixel(unit), unit * l.outputs);
+  });
+}
+
+template <class T, class Run>
+void forward(const MaxPoolDims& d, const TensorView& x, const TensorView& y, const TensorView& index, Run* run) {
+  uint8_t* const winners = index.defined() ? index.data<uint8_t>() : nullptr;
+  for_lines(d, [&](const MaxPoolLine& l, int64_t from, int64_t into) {
+    run(l, x.data<T>() + from * d.ldx, y.data<T>() + into * d.ldy, winners ? winners + into * d.c : nullptr);
+  });
+}
+
+template <class T, class Run>
+void backward(const MaxPoolDims& d, const TensorView& dy, const TensorView& index, const TensorView& dx, Run* run) {
+  for_lines(d, [&](const MaxPoolLine& l, int64_t into, int64_t from) {
+    run(l, dy.data<T>() + from * d.ldy, index.data<uint8_t>() + from * d.c, dx.data<T>() + into * d.ldx);
+  });
 }
 
 }  // namespace
@@ -47,11 +91,10 @@ std::span<const Impl<MaxPoolBackward>> max_pool_backward_impls() { return backwa
 
 void max_pool_forward(const TensorView& x, int rank, const TensorView& y, const TensorView& index) {
   const MaxPoolDims d = dims_of(x, "x", rank, y, "y", index);
-  uint8_t* const winners = index.defined() ? index.data<uint8_t>() : nullptr;
   if (x.dtype() == DType::f64)
-    in_parallel(d, max_pool_forward_reference<double>, x.data<double>(), y.data<double>(), winners);
+    forward<double>(d, x, y, index, max_pool_forward_reference<double>);
   else
-    in_parallel(d, pick(max_pool_forward_impls()).run, x.data<float>(), y.data<float>(), winners);
+    forward<float>(d, x, y, index, pick(max_pool_forward_impls()).run);
 }
 
 void max_pool_backward(const TensorView& dy, const TensorView& index, int rank, const TensorView& dx) {
@@ -59,9 +102,9 @@ void max_pool_backward(const TensorView& dy, const TensorView& index, int rank, 
   const MaxPoolDims d = dims_of(dx, "dx", rank, dy, "dy", index);
   if (d.d % d.window_d || d.h % 2 || d.w % 2) zero(dx);  // elements that no window covers
   if (dx.dtype() == DType::f64)
-    in_parallel(d, max_pool_backward_reference<double>, dy.data<double>(), index.data<uint8_t>(), dx.data<double>());
+    backward<double>(d, dy, index, dx, max_pool_backward_reference<double>);
   else
-    in_parallel(d, pick(max_pool_backward_impls()).run, dy.data<float>(), index.data<uint8_t>(), dx.data<float>());
+    backward<float>(d, dy, index, dx, pick(max_pool_backward_impls()).run);
 }
 
 }  // namespace lgms::kernels

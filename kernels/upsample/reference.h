@@ -1,71 +1,38 @@
 #pragma once
 #include <algorithm>
 
-#include "kernels/upsample/upsample.h"
+#include "kernels/upsample/line.h"
 
 namespace lgms::kernels {
 
-// y[o] = 3/4 x[near] + 1/4 x[far] along an axis of n; scale 1 leaves the axis alone.
-struct UpsampleTap {
-  UpsampleTap(int64_t o, int64_t n, int64_t scale)
-      : at{o / scale, scale == 1 ? o : std::clamp<int64_t>(o / 2 + (o % 2 ? 1 : -1), 0, n - 1)},
-        weight{scale == 1 ? 1. : 0.75, scale == 1 ? 0. : 0.25} {}
-  int64_t at[2];
-  double weight[2];
-};
-
+// t[j] of channel c, j clamped to [0, count)
 template <class T>
-void upsample_forward_reference(const UpsampleDims& d, int64_t first, int64_t last, const T* x, T* y, T*) {
-  for (int64_t unit = first; unit < last; ++unit) {
-    const int64_t oh = unit % (2 * d.h), od = unit / (2 * d.h) % (d.d * d.scale_d),
-                  n = unit / (2 * d.h * d.d * d.scale_d);
-    const UpsampleTap td(od, d.d, d.scale_d), th(oh, d.h, 2);
-    for (int64_t ow = 0; ow < 2 * d.w; ++ow) {
-      const UpsampleTap tw(ow, d.w, 2);
-      for (int64_t c = 0; c < d.c; ++c) {
-        T sum = 0;
-        for (int i = 0; i < 2; ++i)
-          for (int j = 0; j < 2; ++j)
-            for (int k = 0; k < 2; ++k)
-              sum += static_cast<T>(td.weight[i] * th.weight[j] * tw.weight[k]) *
-                     x[(((n * d.d + td.at[i]) * d.h + th.at[j]) * d.w + tw.at[k]) * d.ldx + c];
-        y[(unit * 2 * d.w + ow) * d.ldy + c] = sum;
-      }
-    }
-  }
+T upsample_blend(const UpsampleLine& l, const T* from, int64_t ld, int64_t j, int64_t count, int64_t c) {
+  T sum = 0;
+  for (int64_t k = 0; k < l.taps; ++k)
+    sum += static_cast<T>(l.weight[k]) * from[l.offset[k] + std::clamp<int64_t>(j, 0, count - 1) * ld + c];
+  return sum;
 }
 
-// The transpose: dx[i] = sum of weight[k] * dy[at[k]].
-struct UpsampleTransposedTap {
-  UpsampleTransposedTap(int64_t i, int64_t n, int64_t scale) : count(scale == 1 ? 1 : 4) {
-    for (int k = 0; k < count; ++k) {
-      at[k] = scale == 1 ? i : std::clamp<int64_t>(2 * i - 1 + k, 0, 2 * n - 1);
-      weight[k] = scale == 1 ? 1 : k == 0 || k == 3 ? 0.25 : 0.75;
+template <class T>
+void upsample_forward_reference(const UpsampleLine& l, const T* x, T* y) {
+  const T near = static_cast<T>(0.75), far = static_cast<T>(0.25);
+  for (int64_t j = 0; j < l.w; ++j, y += 2 * l.ldy)
+    for (int64_t c = 0; c < l.c; ++c) {
+      const auto t = [&](int64_t at) { return upsample_blend(l, x, l.ldx, at, l.w, c); };
+      y[c] = near * t(j) + far * t(j - 1);
+      y[l.ldy + c] = near * t(j) + far * t(j + 1);
     }
-  }
-  int count;
-  int64_t at[4];
-  double weight[4];
-};
+}
 
 template <class T>
-void upsample_backward_reference(const UpsampleDims& d, int64_t first, int64_t last, const T* dy, T* dx, T*) {
-  for (int64_t unit = first; unit < last; ++unit) {
-    const int64_t h = unit % d.h, depth = unit / d.h % d.d, n = unit / (d.h * d.d);
-    const UpsampleTransposedTap td(depth, d.d, d.scale_d), th(h, d.h, 2);
-    for (int64_t w = 0; w < d.w; ++w) {
-      const UpsampleTransposedTap tw(w, d.w, 2);
-      for (int64_t c = 0; c < d.c; ++c) {
-        T sum = 0;
-        for (int i = 0; i < td.count; ++i)
-          for (int j = 0; j < th.count; ++j)
-            for (int k = 0; k < tw.count; ++k)
-              sum += static_cast<T>(td.weight[i] * th.weight[j] * tw.weight[k]) *
-                     dy[(((n * d.d * d.scale_d + td.at[i]) * 2 * d.h + th.at[j]) * 2 * d.w + tw.at[k]) * d.ldy + c];
-        dx[(unit * d.w + w) * d.ldx + c] = sum;
-      }
+void upsample_backward_reference(const UpsampleLine& l, const T* dy, T* dx) {
+  const T near = static_cast<T>(0.75), far = static_cast<T>(0.25);
+  for (int64_t j = 0; j < l.w; ++j, dx += l.ldx)
+    for (int64_t c = 0; c < l.c; ++c) {
+      const auto t = [&](int64_t at) { return upsample_blend(l, dy, l.ldy, at, 2 * l.w, c); };
+      dx[c] = near * (t(2 * j) + t(2 * j + 1)) + far * (t(2 * j - 1) + t(2 * j + 2));
     }
-  }
 }
 
 }  // namespace lgms::kernels

@@ -5,10 +5,54 @@
 namespace lgms::kernels {
 namespace {
 
-constexpr Impl<UpsampleForward> forward_impls[] = {{"generic", Isa::generic, upsample_forward_generic},
-                                                   {"reference", Isa::reference, upsample_forward_reference<float>}};
-constexpr Impl<UpsampleBackward> backward_impls[] = {{"generic", Isa::generic, upsample_backward_generic},
-                                                     {"reference", Isa::reference, upsample_backward_reference<float>}};
+constexpr Impl<UpsampleForward> forward_impls[] = {
+#if LGMS_X86
+    {"avx512", Isa::avx512, upsample_forward_avx512},
+    {"avx2", Isa::avx2, upsample_forward_avx2},
+#endif
+    {"generic", Isa::generic, upsample_forward_generic},
+    {"reference", Isa::reference, upsample_forward_reference<float>}};
+constexpr Impl<UpsampleBackward> backward_impls[] = {
+#if LGMS_X86
+    {"avx512", Isa::avx512, upsample_backward_avx512},
+    {"avx2", Isa::avx2, upsample_backward_avx2},
+#endif
+    {"generic", Isa::generic, upsample_backward_generic},
+    {"reference", Isa::reference, upsample_backward_reference<float>}};
+
+// d, h, w: of x; scale_d: 1 or 2.
+struct UpsampleDims {
+  int64_t n, d, h, w, c, scale_d, ldx, ldy;
+};
+
+// What line o of the result is made of along one axis: indices and weights of the other side's lines.
+struct Taps {
+  int count;
+  int64_t at[4];
+  float weight[4];
+};
+Taps forward_taps(int64_t o, int64_t n, int64_t scale) {
+  if (scale == 1) return {1, {o}, {1.f}};
+  return {2, {o / 2, std::clamp<int64_t>(o / 2 + (o % 2 ? 1 : -1), 0, n - 1)}, {0.75f, 0.25f}};
+}
+Taps backward_taps(int64_t i, int64_t n, int64_t scale) {
+  if (scale == 1) return {1, {i}, {1.f}};
+  return {4,
+          {std::max<int64_t>(2 * i - 1, 0), 2 * i, 2 * i + 1, std::min(2 * i + 2, 2 * n - 1)},
+          {0.25f, 0.75f, 0.75f, 0.25f}};
+}
+
+// The taps of both axes into lines of a tensor [N, D, H, W, C]; pitch: elements per line.
+UpsampleLine line_of(const UpsampleDims& d, const Taps& td, const Taps& th, int64_t image, int64_t depth,
+                     int64_t height, int64_t pitch) {
+  UpsampleLine l{d.w, d.c, d.ldx, d.ldy, 0, {}, {}};
+  for (int i = 0; i < td.count; ++i)
+    for (int j = 0; j < th.count; ++j, ++l.taps) {
+      l.offset[l.taps] = ((image * depth + td.at[i]) * height + th.at[j]) * pitch;
+      l.weight[l.taps] = td.weight[i] * th.weight[j];
+    }
+  return l;
+}
 
 UpsampleDims dims_of(const TensorView& x, int rank, const TensorView& y, const char* x_name, const char* y_name) {
   expect_activations("upsample", x_name, x);
@@ -20,12 +64,31 @@ UpsampleDims dims_of(const TensorView& x, int rank, const TensorView& y, const c
   return d;
 }
 
+// each(line) for the n * depth * height lines of the result, on all threads.
+template <class Each>
+void for_lines(const UpsampleDims& d, int64_t lines, const Each& each) {
+  if (d.w == 0) return;
+  parallel_ranges(lines, 1 + 16384 / (2 * d.w * d.c + 1), [&](int64_t first, int64_t last, int) {
+    for (int64_t line = first; line < last; ++line) each(line);
+  });
+}
+
 template <class T, class Run>
-void in_parallel(const UpsampleDims& d, int64_t units, const TensorView& from, const TensorView& into, Run* run) {
-  Context& context = Context::current();
-  const Scratch scratch(context.allocator(), context.threads() * d.scratch() * static_cast<int64_t>(sizeof(T)));
-  parallel_ranges(units, 1 + 16384 / (2 * d.w * d.c + 1), [&](int64_t first, int64_t last, int worker) {
-    run(d, first, last, from.data<T>(), into.data<T>(), scratch.as<T>() + worker * d.scratch());
+void forward(const UpsampleDims& d, const TensorView& x, const TensorView& y, Run* run) {
+  const int64_t depth = d.d * d.scale_d, height = 2 * d.h;
+  for_lines(d, d.n * depth * height, [&](int64_t line) {
+    const Taps td = forward_taps(line / height % depth, d.d, d.scale_d), th = forward_taps(line % height, d.h, 2);
+    run(line_of(d, td, th, line / height / depth, d.d, d.h, d.w * d.ldx), x.data<T>(),
+        y.data<T>() + line * 2 * d.w * d.ldy);
+  });
+}
+
+template <class T, class Run>
+void backward(const UpsampleDims& d, const TensorView& dy, const TensorView& dx, Run* run) {
+  for_lines(d, d.n * d.d * d.h, [&](int64_t line) {
+    const Taps td = backward_taps(line / d.h % d.d, d.d, d.scale_d), th = backward_taps(line % d.h, d.h, 2);
+    run(line_of(d, td, th, line / d.h / d.d, d.d * d.scale_d, 2 * d.h, 2 * d.w * d.ldy), dy.data<T>(),
+        dx.data<T>() + line * d.w * d.ldx);
   });
 }
 
@@ -37,17 +100,17 @@ std::span<const Impl<UpsampleBackward>> upsample_backward_impls() { return backw
 void upsample_forward(const TensorView& x, int rank, const TensorView& y) {
   const UpsampleDims d = dims_of(x, rank, y, "x", "y");
   if (x.dtype() == DType::f64)
-    in_parallel<double>(d, d.forward_units(), x, y, upsample_forward_reference<double>);
+    forward<double>(d, x, y, upsample_forward_reference<double>);
   else
-    in_parallel<float>(d, d.forward_units(), x, y, pick(upsample_forward_impls()).run);
+    forward<float>(d, x, y, pick(upsample_forward_impls()).run);
 }
 
 void upsample_backward(const TensorView& dy, int rank, const TensorView& dx) {
   const UpsampleDims d = dims_of(dx, rank, dy, "dx", "dy");
   if (dx.dtype() == DType::f64)
-    in_parallel<double>(d, d.backward_units(), dy, dx, upsample_backward_reference<double>);
+    backward<double>(d, dy, dx, upsample_backward_reference<double>);
   else
-    in_parallel<float>(d, d.backward_units(), dy, dx, pick(upsample_backward_impls()).run);
+    backward<float>(d, dy, dx, pick(upsample_backward_impls()).run);
 }
 
 }  // namespace lgms::kernels

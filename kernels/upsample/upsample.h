@@ -5,16 +5,9 @@
 //   dx[i] = dy[2i-1]/4 + 3dy[2i]/4 + 3dy[2i+1]/4 + dy[2i+2]/4, indices clamped to 0..2n-1.
 // Source: torch.nn.Upsample(scale_factor=2, mode="bilinear" | "trilinear", align_corners=False).
 #include "kernels/impl.h"
+#include "kernels/upsample/line.h"
 
 namespace lgms::kernels {
-
-// d, h, w: of x; scale_d: 1 or 2; ldx, ldy: row strides (of dx, dy in backward).
-struct UpsampleDims {
-  int64_t n, d, h, w, c, scale_d, ldx, ldy;
-  int64_t forward_units() const { return n * d * scale_d * 2 * h; }  // lines of y along W
-  int64_t backward_units() const { return n * d * h; }               // lines of dx along W
-  int64_t scratch() const { return 2 * w * c; }                      // elements
-};
 
 // x: [N, D, H, W, C]; y: [N, D, 2H, 2W, C] (rank 2) or [N, 2D, 2H, 2W, C] (rank 3), of one type; overwrites y.
 // Throws Error{usage} on other shapes, types or ranks.
@@ -22,13 +15,6 @@ void upsample_forward(const TensorView& x, int rank, const TensorView& y);
 // dx of x's shape, overwritten, from dy of y's shape.
 void upsample_backward(const TensorView& dy, int rank, const TensorView& dx);
 
-// Units [first, last). scratch: d.scratch() elements.
-using UpsampleForward = void(const UpsampleDims& d, int64_t first, int64_t last, const float* x, float* y,
-                             float* scratch);
-using UpsampleBackward = void(const UpsampleDims& d, int64_t first, int64_t last, const float* dy, float* dx,
-                              float* scratch);
-UpsampleForward upsample_forward_generic;
-UpsampleBackward upsample_backward_generic;
 // Implementations in this build, fastest first, reference last.
 std::span<const Impl<UpsampleForward>> upsample_forward_impls();
 std::span<const Impl<UpsampleBackward>> upsample_backward_impls();
