@@ -1,0 +1,77 @@
+#include "lgmsnet/verify.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "core/io/safetensors.h"
+#include "tests/support/testing.h"
+
+using namespace lgms;
+using namespace lgms::testing;
+namespace fs = std::filesystem;
+
+namespace {
+
+// Golden files of whole networks: those that the project carries, and the large ones where they are.
+std::vector<fs::path> goldens(const fs::path& folder, const std::string& prefix) {
+  std::vector<fs::path> files;
+  if (fs::is_directory(folder))
+    for (const auto& entry : fs::directory_iterator(folder))
+      if (entry.path().filename().string().starts_with(prefix) && entry.path().extension() == ".safetensors")
+        files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+void check_file(const fs::path& file, DType dtype) {
+  CAPTURE(file);
+  CAPTURE(dtype);
+  Context context({.threads = 2});
+  const Context::Scope scope(context);
+  const VerifyReport report = verify(file.string(), dtype);
+  CHECK(report.rows.size() > 2);
+  for (const VerifyRow& row : report.rows) {
+    CAPTURE(row.name);
+    CAPTURE(row.where);
+    CAPTURE(row.error);
+    CHECK(row.passed);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("verify: the project's golden files, in double and in float") {
+  const auto files = goldens(fs::path(LGMS_TEST_DATA) / "golden", "net_");
+  REQUIRE(files.size() >= 2);
+  for (const fs::path& file : files)
+    for (DType dtype : {DType::f64, DType::f32}) check_file(file, dtype);
+}
+
+TEST_CASE("verify: one changed weight is found") {
+  const auto files = goldens(fs::path(LGMS_TEST_DATA) / "golden", "net_");
+  REQUIRE(!files.empty());
+  io::Safetensors golden = io::read_safetensors(files.front());
+  for (NamedTensor& t : golden.tensors)
+    if (t.name == "weights.encoder1.0.conv_nxn_bn.0.weight") t.tensor.data<float>()[5] += 0.01f;
+  const fs::path changed =
+      fs::temp_directory_path() / ("lgms_verify_test_" + std::to_string(::getpid()) + ".safetensors");
+  io::write_safetensors(changed, golden.tensors, golden.metadata);
+  CHECK_FALSE(verify(changed.string(), DType::f64).passed());
+  CHECK_FALSE(verify(changed.string(), DType::f32).passed());
+  fs::remove(changed);
+}
+
+TEST_CASE("verify: a file that is no golden file is refused") {
+  CHECK(error_of([] { verify("absent.safetensors", DType::f64); }).find("absent.safetensors") != std::string::npos);
+}
+
+TEST_CASE("verify: the large golden files") {
+  const auto files = goldens(fs::path(LGMS_SHARED) / "golden", "lgmsnet");
+  if (files.empty()) {
+    MESSAGE("skipped: no golden files in " LGMS_SHARED "/golden");
+    return;
+  }
+  for (const fs::path& file : files) check_file(file, DType::f32);
+}

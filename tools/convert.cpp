@@ -1,0 +1,61 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "core/error.h"
+#include "core/io/pth.h"
+#include "lgmsnet/lgmsnet.h"
+#include "lgmsnet/model_file.h"
+#include "lgmsnet/names.h"
+#include "tools/verbs.h"
+
+namespace lgms::tools {
+namespace {
+
+struct Options {
+  std::string in, out, recipe;
+  std::vector<std::string> classes;
+  std::vector<int64_t> size;
+};
+
+void run(const Options& o) {
+  ModelFile model;
+  model.recipe = Recipe::named(o.recipe);
+  if (!o.size.empty()) model.recipe.size = {o.size.front(), o.size.back()};
+  model.tensors = strip_prefix(io::read_pth(o.in));
+  model.config = config_of(model.tensors, o.in);
+  LGMSNet net(model.config);
+  net.store().load(model.tensors, o.in);  // every tensor is there, fits, and is finite
+  model.tensors = net.store().tensors();
+  model.classes = o.classes;
+  for (int64_t k = static_cast<int64_t>(o.classes.size()); k < model.config.classes; ++k)
+    model.classes.push_back("class " + std::to_string(k));
+  check(static_cast<int64_t>(model.classes.size()) == model.config.classes, ErrorKind::usage,
+        "[--classes] expected at most ", model.config.classes, " names, got ", model.classes.size());
+  model.training = "{}";
+  save_model(o.out, model);
+  std::printf("%s: %zu tensors, %ld trained parameters, config %s, recipe %s\n", o.out.c_str(), model.tensors.size(),
+              static_cast<long>(net.store().trained_elements()), model.config.to_json().c_str(), o.recipe.c_str());
+}
+
+}  // namespace
+
+void add_convert(CLI::App& program) {
+  auto o = std::make_shared<Options>();
+  CLI::App* verb = program.add_subcommand(
+      "convert", "PyTorch checkpoint (.pth, zip format) to a model file; nothing in the checkpoint is executed");
+  verb->add_option("in", o->in, "checkpoint, .pth")->required();
+  verb->add_option("-o,--output", o->out, "model to write, .safetensors")->required();
+  verb->add_option("--recipe", o->recipe, "paper-2d (weights of the published training code) or default-2d")
+      ->required();
+  verb->add_option("--size", o->size, "side of the network's input, or height and width (default 256)")
+      ->expected(1, 2)
+      ->check([](const std::string& s) {
+        const long side = std::strtol(s.c_str(), nullptr, 10);
+        return side > 0 && side % 32 == 0 && side <= 16384 ? "" : "expected a multiple of 32, got " + s;
+      });
+  verb->add_option("--classes", o->classes, "names of the classes");
+  verb->callback([o] { run(*o); });
+}
+
+}  // namespace lgms::tools

@@ -1,0 +1,35 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "core/isa.h"
+#include "core/thread_pool.h"
+#include "tools/verbs.h"
+
+namespace lgms::tools {
+
+void add_devices(CLI::App& program) {
+  auto json = std::make_shared<bool>(false);
+  CLI::App* verb = program.add_subcommand("devices", "What this machine and this build can compute on");
+  verb->add_flag("--json", *json, "print JSON");
+  verb->callback([json] {
+    if (*json) {
+      std::cout << nlohmann::ordered_json{{"cpu", cpu_name()},
+                                          {"cpus", available_cpus()},
+                                          {"isa", name_of(best_isa())},
+                                          {"cuda", false}}
+                       .dump(1)
+                << '\n';
+      return;
+    }
+    std::printf("cpu   %s\n      %d available to this process; instruction sets:", cpu_name().c_str(),
+                available_cpus());
+    for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512})
+      if (supported(isa)) std::printf(" %s", name_of(isa));
+    std::printf("\ncuda  not in this build\n");
+  });
+}
+
+}  // namespace lgms::tools

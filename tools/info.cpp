@@ -1,0 +1,58 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "lgmsnet/model_file.h"
+#include "tools/verbs.h"
+
+namespace lgms::tools {
+namespace {
+
+struct Options {
+  std::string file;
+  bool json = false, tensors = false;
+};
+
+void run(const Options& o) {
+  const ModelFile model = load_model(o.file, "default-2d");
+  int64_t elements = 0, bytes = 0;
+  for (const NamedTensor& t : model.tensors) {
+    elements += t.tensor.numel();
+    bytes += t.tensor.numel() * size_of(t.tensor.dtype());
+  }
+  const nlohmann::json training = nlohmann::json::parse(model.training, nullptr, false);
+  nlohmann::ordered_json all{{"file", o.file},
+                             {"tensors", model.tensors.size()},
+                             {"elements", elements},
+                             {"bytes", bytes},
+                             {"config", nlohmann::ordered_json::parse(model.config.to_json())},
+                             {"recipe", nlohmann::ordered_json::parse(model.recipe.to_json())},
+                             {"classes", model.classes},
+                             {"training", training.is_discarded() ? nlohmann::json(model.training) : training}};
+  if (o.json) {
+    std::cout << all.dump(1) << '\n';
+  } else {
+    for (const auto& [key, value] : all.items())
+      std::printf("%-10s %s\n", key.c_str(),
+                  value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
+  }
+  if (o.tensors && !o.json)
+    for (const NamedTensor& t : model.tensors)
+      std::printf("%-64s %-4s %s\n", t.name.c_str(), name_of(t.tensor.dtype()), text(t.tensor.shape()).c_str());
+}
+
+}  // namespace
+
+void add_info(CLI::App& program) {
+  auto o = std::make_shared<Options>();
+  CLI::App* verb = program.add_subcommand("info", "What a model file holds: configuration, recipe, classes, training");
+  verb->add_option("file", o->file, "model, .safetensors")->required();
+  verb->add_flag("--tensors", o->tensors, "list every tensor");
+  verb->add_flag("--json", o->json, "print JSON");
+  verb->callback([o] { run(*o); });
+}
+
+}  // namespace lgms::tools

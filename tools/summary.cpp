@@ -1,0 +1,114 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "lgmsnet/model_file.h"
+#include "lgmsnet/shapes.h"
+#include "tools/verbs.h"
+
+namespace lgms::tools {
+namespace {
+
+struct Options {
+  std::string config = "2d", model;
+  std::vector<int64_t> size;
+  int64_t batch = 1;
+  bool json = false;
+};
+
+// What one forward pass holds and does.
+struct Totals {
+  int64_t parameters = 0, buffers = 0, macs = 0, attention_macs = 0, upsample_macs = 0, activations = 0;
+
+  void add(const LayerRow& row) {
+    parameters += row.trained_elements();
+    for (const nn::ParameterSpec& p : row.parameters) buffers += p.trained ? 0 : p.shape.numel();
+    macs += row.macs;
+    attention_macs += row.attention_macs;
+    upsample_macs += row.upsample_macs;
+    activations += row.output.numel() * 4;
+  }
+  double gflop() const { return 2e-9 * static_cast<double>(macs); }
+  double gflop_with_attention() const { return 2e-9 * static_cast<double>(macs + attention_macs + upsample_macs); }
+};
+
+Shape input_shape(const Options& o, const Config& config) {
+  const size_t rank = static_cast<size_t>(config.rank);
+  std::vector<int64_t> size = o.size.empty() ? std::vector<int64_t>{rank == 3 ? 96 : 256} : o.size;
+  if (size.size() == 1) size.assign(rank, size[0]);
+  check(size.size() == rank, ErrorKind::usage, "[--size] expected 1 or ", rank, " sides, got ", size.size());
+  return rank == 3 ? Shape{o.batch, size[0], size[1], size[2], config.in_channels}
+                   : Shape{o.batch, 1, size[0], size[1], config.in_channels};
+}
+
+void print_table(const std::vector<LayerRow>& rows, const Shape& input, const Totals& t) {
+  std::printf("%-44s %-22s %-26s %12s %14s %10s\n", "layer", "op", "output", "parameters", "MACs", "MB");
+  std::string stage;
+  for (const LayerRow& row : rows) {
+    if (row.stage != stage) std::printf("%s\n", (stage = row.stage).c_str());
+    std::printf("  %-42s %-22s %-26s %12ld %14ld %10.2f\n", row.name.c_str(), row.op.c_str(), text(row.output).c_str(),
+                static_cast<long>(row.trained_elements()),
+                static_cast<long>(row.macs + row.attention_macs + row.upsample_macs),
+                static_cast<double>(row.output.numel()) * 4e-6);
+  }
+  std::printf("\ninput                                  %s\n", text(input).c_str());
+  std::printf("parameters                             %ld trained, %ld in running statistics\n",
+              static_cast<long>(t.parameters), static_cast<long>(t.buffers));
+  std::printf("GFLOP, convolutions and linear layers  %.3f   (2 per multiply-add)\n", t.gflop());
+  std::printf("GFLOP, with attention and upsampling   %.2f\n", t.gflop_with_attention());
+  std::printf("memory: parameters                     %.2f MB\n", static_cast<double>(t.parameters + t.buffers) * 4e-6);
+  std::printf("memory: outputs of all layers          %.2f MB\n", static_cast<double>(t.activations) * 1e-6);
+}
+
+void print_json(const std::vector<LayerRow>& rows, const Shape& input, const Totals& t, const Config& config) {
+  nlohmann::ordered_json layers = nlohmann::json::array();
+  for (const LayerRow& row : rows)
+    layers.push_back({{"stage", row.stage},
+                      {"name", row.name},
+                      {"op", row.op},
+                      {"output", row.output.extents()},
+                      {"parameters", row.trained_elements()},
+                      {"macs", row.macs},
+                      {"attention_macs", row.attention_macs},
+                      {"upsample_macs", row.upsample_macs}});
+  std::cout << nlohmann::ordered_json{{"config", nlohmann::json::parse(config.to_json())},
+                                      {"input", input.extents()},
+                                      {"parameters", t.parameters},
+                                      {"buffers", t.buffers},
+                                      {"gflop", t.gflop()},
+                                      {"gflop_with_attention", t.gflop_with_attention()},
+                                      {"activation_bytes", t.activations},
+                                      {"layers", layers}}
+                   .dump(1)
+            << '\n';
+}
+
+void run(const Options& o) {
+  const Config config = o.model.empty() ? Config::named(o.config) : load_model(o.model, "default-2d").config;
+  const Shape input = input_shape(o, config);
+  const std::vector<LayerRow> rows = describe(config, input);
+  Totals totals;
+  for (const LayerRow& row : rows) totals.add(row);
+  if (o.json)
+    print_json(rows, input, totals, config);
+  else
+    print_table(rows, input, totals);
+}
+
+}  // namespace
+
+void add_summary(CLI::App& program) {
+  auto o = std::make_shared<Options>();
+  CLI::App* verb = program.add_subcommand("summary", "Layers of a network: shapes, parameters, operations, memory");
+  verb->add_option("--config", o->config, "2d, 3d, 3d-l0, 3d-l1 or 3d-l2")->capture_default_str();
+  verb->add_option("-m,--model", o->model, "take the configuration of this model file instead");
+  verb->add_option("--size", o->size, "sides of the input: one for all, or height width (3D: depth height width)");
+  verb->add_option("--batch", o->batch, "images")->capture_default_str()->check(CLI::Range(int64_t{1}, int64_t{4096}));
+  verb->add_flag("--json", o->json, "print JSON");
+  verb->callback([o] { run(*o); });
+}
+
+}  // namespace lgms::tools

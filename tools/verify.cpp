@@ -1,0 +1,82 @@
+#include "lgmsnet/verify.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "tools/session.h"
+#include "tools/verbs.h"
+
+namespace lgms::tools {
+namespace {
+
+struct Options {
+  std::string file, dtype = "f64";
+  bool json = false;
+  Machine machine;
+};
+
+void print_table(const VerifyReport& report) {
+  std::printf("%-58s %12s %12s  %-7s %s\n", "tensor", "error", "bound", "verdict", "at");
+  for (const VerifyRow& row : report.rows)
+    if (row.absent)
+      std::printf("%-58s %12s %12s  %-7s\n", row.name.c_str(), "-", "-", "absent");
+    else
+      std::printf("%-58s %12.3e %12.3e  %-7s %s\n", row.name.c_str(), row.error, row.bound,
+                  row.passed ? "ok" : "FAILED", row.where.c_str());
+}
+
+void print_json(const VerifyReport& report, const Options& o) {
+  nlohmann::ordered_json rows = nlohmann::json::array();
+  for (const VerifyRow& row : report.rows) {
+    nlohmann::ordered_json r{{"name", row.name}, {"absent", row.absent}};
+    if (!row.absent) r.update({{"error", row.error}, {"bound", row.bound}, {"at", row.where}, {"passed", row.passed}});
+    rows.push_back(r);
+  }
+  const nlohmann::ordered_json all{{"file", o.file},
+                                   {"dtype", o.dtype},
+                                   {"config", nlohmann::json::parse(report.config)},
+                                   {"passed", report.passed()},
+                                   {"tensors", rows}};
+  std::cout << all.dump(1) << '\n';
+}
+
+void run(const Options& o) {
+  Session session(o.machine);
+  const VerifyReport report = verify(o.file, o.dtype == "f64" ? DType::f64 : DType::f32);
+  int64_t compared = 0, failed = 0;
+  for (const VerifyRow& row : report.rows) {
+    compared += !row.absent;
+    failed += !row.absent && !row.passed;
+  }
+  if (o.json)
+    print_json(report, o);
+  else
+    print_table(report);
+  if (!o.json)
+    std::printf("%ld tensors compared in %s on %s: %s\n", static_cast<long>(compared), o.dtype.c_str(),
+                name_of(session.context().isa()), failed == 0 ? "all within bounds" : text(failed, " FAILED").c_str());
+  std::fflush(stdout);
+  check(failed == 0, ErrorKind::check_failed, "[", o.file, "] ", failed, " of ", compared,
+        " tensors differ from the golden file by more than their bound");
+}
+
+}  // namespace
+
+void add_verify(CLI::App& program) {
+  auto o = std::make_shared<Options>();
+  CLI::App* verb = program.add_subcommand("verify", "Compare the engine with a golden file made by PyTorch in double");
+  verb->add_option("file", o->file, "golden file, .safetensors (tests/oracle/make_golden.py writes them)")->required();
+  verb->add_option("--dtype", o->dtype,
+                   "f64: the reference templates; f32: the kernels that training and inference use")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"f64", "f32"}));
+  verb->add_flag("--json", o->json, "print JSON");
+  add_machine(*verb, o->machine);
+  verb->callback([o] { run(*o); });
+}
+
+}  // namespace lgms::tools
