@@ -5,15 +5,14 @@
 namespace lgms::kernels {
 namespace {
 
-constexpr Size fused[] = {{12, tile<12, 1, 3>}, {8, tile<8, 1, 3>}};
-constexpr Size single[] = {{12, tile<12, 1, 1>}, {6, tile<6, 1, 1>}};
-constexpr Size pair[] = {{6, tile<6, 2, 1>}};
+constexpr Size fused[] = {{12, tile<12, 3>}, {8, tile<8, 3>}};
+constexpr Size single[] = {{12, tile<12, 1>}, {6, tile<6, 1>}};
 
 }  // namespace
 
 void convolution_direct_avx2(const ConvolutionDims& d, int64_t first, int64_t last, const float* x, const float* packed,
                              const float* bias, float* y, float* scratch) {
-  run_units(direct_cut(d), first, last, x, packed, bias, y, scratch, fused, single, pair);
+  direct_units(direct_cut(d), first, last, x, packed, bias, y, scratch, fused, single);
 }
 
 }  // namespace lgms::kernels

@@ -5,15 +5,14 @@
 namespace lgms::kernels {
 namespace {
 
-constexpr Size fused[] = {{24, tile<24, 1, 3>}, {16, tile<16, 1, 3>}, {8, tile<8, 1, 3>}};
-constexpr Size single[] = {{24, tile<24, 1, 1>}, {8, tile<8, 1, 1>}};
-constexpr Size pair[] = {{12, tile<12, 2, 1>}, {6, tile<6, 2, 1>}};
+constexpr Size fused[] = {{24, tile<24, 3>}, {16, tile<16, 3>}, {8, tile<8, 3>}};
+constexpr Size single[] = {{24, tile<24, 1>}, {8, tile<8, 1>}};
 
 }  // namespace
 
 void convolution_direct_avx512(const ConvolutionDims& d, int64_t first, int64_t last, const float* x,
                                const float* packed, const float* bias, float* y, float* scratch) {
-  run_units(direct_cut(d), first, last, x, packed, bias, y, scratch, fused, single, pair);
+  direct_units(direct_cut(d), first, last, x, packed, bias, y, scratch, fused, single);
 }
 
 }  // namespace lgms::kernels

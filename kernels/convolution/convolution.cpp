@@ -11,12 +11,25 @@ template <int lanes>
 constexpr ConvolutionImpl<float> direct(const char* name, Isa isa, ConvolutionRun* run) {
   return {name,
           isa,
-          [](const ConvolutionDims&) { return true; },
+          direct_accepts,
           direct_packed_size<lanes>,
           direct_pack_units<lanes>,
           direct_pack<lanes>,
           direct_units,
           direct_scratch_size,
+          run};
+}
+
+template <int lanes>
+constexpr ConvolutionImpl<float> pointwise(const char* name, Isa isa, ConvolutionRun* run) {
+  return {name,
+          isa,
+          pointwise_accepts,
+          direct_packed_size<lanes>,
+          direct_pack_units<lanes>,
+          direct_pack<lanes>,
+          pointwise_units,
+          [](const ConvolutionDims&) { return int64_t{0}; },
           run};
 }
 
@@ -36,11 +49,14 @@ constexpr ConvolutionImpl<float> winograd(const char* name, Isa isa, Convolution
 constexpr ConvolutionImpl<float> impls[] = {
 #if LGMS_X86
     winograd<16>("winograd_avx512", Isa::avx512, winograd_pack_avx512, convolution_winograd_avx512),
-    direct<16>("avx512", Isa::avx512, convolution_direct_avx512),
+    pointwise<16>("pointwise_avx512", Isa::avx512, convolution_pointwise_avx512),
+    direct<16>("direct_avx512", Isa::avx512, convolution_direct_avx512),
     winograd<8>("winograd_avx2", Isa::avx2, winograd_pack_avx2, convolution_winograd_avx2),
-    direct<8>("avx2", Isa::avx2, convolution_direct_avx2),
+    pointwise<8>("pointwise_avx2", Isa::avx2, convolution_pointwise_avx2),
+    direct<8>("direct_avx2", Isa::avx2, convolution_direct_avx2),
 #endif
-    direct<4>("generic", Isa::generic, convolution_direct_generic),
+    pointwise<4>("pointwise_generic", Isa::generic, convolution_pointwise_generic),
+    direct<4>("direct_generic", Isa::generic, convolution_direct_generic),
     convolution_reference_impl<float>};
 
 // Units whose work is worth handing to a thread: about 10 us of a fast core.

@@ -7,20 +7,16 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 
+bool direct_accepts(const ConvolutionDims& d) { return d.taps() > 1; }
+
 DirectCut direct_cut(const ConvolutionDims& d) {
   DirectCut c{d, 1, 1, 1, 1, 1, ceil_div(d.cin / d.groups, kStripChannels)};
   const int64_t pixel = c.blocks * kStripChannels;
-  if (d.taps() == 1) {
-    c.d.n = c.d.d = c.d.h = 1;
-    c.d.w = d.rows();
-    c.tw = std::clamp<int64_t>(8192 / pixel / 24 * 24, 48, 384);  // the strip stays in L1
-  } else {
-    c.tw = ceil_div(d.w, ceil_div(d.w, 128));
-    const int64_t rows = 65536 / (pixel * d.kd * (c.tw + d.kw - 1)) - d.kh + 1;  // the strip stays in L2
-    c.th = std::clamp<int64_t>(rows, 1, std::clamp<int64_t>(d.h / 4, 1, 8));
-  }
-  c.rows = ceil_div(c.d.h, c.th);
-  c.columns = ceil_div(c.d.w, c.tw);
+  c.tw = ceil_div(d.w, ceil_div(d.w, 128));
+  const int64_t rows = 65536 / (pixel * d.kd * (c.tw + d.kw - 1)) - d.kh + 1;  // the strip stays in L2
+  c.th = std::clamp<int64_t>(rows, 1, std::clamp<int64_t>(d.h / 4, 1, 8));
+  c.rows = ceil_div(d.h, c.th);
+  c.columns = ceil_div(d.w, c.tw);
   c.line = c.tw + d.kw - 1 + kStripSlack;
   return c;
 }
@@ -53,6 +49,9 @@ void direct_pack(const ConvolutionDims& d, int64_t first, int64_t last, const Co
               for (int64_t l = 0; l < lanes; ++l) packed[l] = l < live ? w(g, o0 + l, i, t) : 0.f;
   }
 }
+
+bool pointwise_accepts(const ConvolutionDims& d) { return d.taps() == 1; }
+int64_t pointwise_units(const ConvolutionDims& d) { return ceil_div(d.rows(), kPointwiseBlock); }
 
 #define LGMS_INSTANTIATE(lanes)                                       \
   template int64_t direct_packed_size<lanes>(const ConvolutionDims&); \

@@ -12,7 +12,7 @@ inline constexpr int64_t kStripSlack = 24;
 // The cut of an output into units: one group, one plane, th rows of tw pixels. From dims only. A 1x1 convolution sees
 // all pixels as one row.
 struct DirectCut {
-  ConvolutionDims d;      // the dims, flattened for 1x1
+  ConvolutionDims d;
   int64_t th, tw;         // extents of a full unit
   int64_t rows, columns;  // units along H and W
   int64_t line;           // pixels from one strip row to the next
@@ -20,6 +20,7 @@ struct DirectCut {
   int64_t units() const { return d.groups * d.n * d.d * rows * columns; }
   int64_t strip_size() const { return blocks * d.kd * (th + d.kh - 1) * line * kStripChannels; }
 };
+bool direct_accepts(const ConvolutionDims& d);  // more than one tap
 DirectCut direct_cut(const ConvolutionDims& d);
 int64_t direct_units(const ConvolutionDims& d);
 int64_t direct_scratch_size(const ConvolutionDims& d);
@@ -37,6 +38,11 @@ void direct_pack(const ConvolutionDims& d, int64_t first, int64_t last, const Co
 
 using ConvolutionRun = void(const ConvolutionDims&, int64_t first, int64_t last, const float* x, const float* packed,
                             const float* bias, float* y, float* scratch);
+// 1x1 convolutions read x where it is and need no scratch. A unit is so many pixels, a multiple of all register tiles.
+inline constexpr int64_t kPointwiseBlock = 24;
+bool pointwise_accepts(const ConvolutionDims& d);
+int64_t pointwise_units(const ConvolutionDims& d);
+ConvolutionRun convolution_pointwise_avx512, convolution_pointwise_avx2, convolution_pointwise_generic;
 ConvolutionRun convolution_direct_avx512, convolution_direct_avx2, convolution_direct_generic;
 
 }  // namespace lgms::kernels

@@ -38,20 +38,17 @@ void fill_strip(const DirectCut& c, long g, long n, long z, long h0, long w0, co
     }
 }
 
-// PX pixels of OV vectors of outputs. X neighbouring taps share each broadcast input.
-template <int PX, int OV, int X>
-[[gnu::noinline]] void tile(const DirectCut& c, const float* strip, const float* weights, long vector,
-                            const float* bias, long live, float* y, long pixels) {
+// PX pixels of one vector of outputs. X neighbouring taps share each broadcast input: with X = 3, PX + 5 loads feed 3
+// PX multiply-adds.
+template <int PX, int X>
+[[gnu::noinline]] void tile(const DirectCut& c, const float* strip, const float* weights, const float* bias, long live,
+                            float* y, long pixels) {
   const ConvolutionDims& d = c.d;
   const long cin = d.cin / d.groups, line = c.line * kStripChannels, rows = c.th + d.kh - 1;
-  Vec::T sum[PX][OV];
-#pragma GCC unroll 4
-  for (int o = 0; o < OV; ++o) {
-    const long n = live - o * Vec::lanes;
-    const Vec::T start = bias ? Vec::load(bias + o * Vec::lanes, n < Vec::lanes ? n : Vec::lanes) : Vec::zero();
+  const long outputs = live < Vec::lanes ? live : Vec::lanes;
+  Vec::T sum[PX];
 #pragma GCC unroll 32
-    for (int p = 0; p < PX; ++p) sum[p][o] = start;
-  }
+  for (int p = 0; p < PX; ++p) sum[p] = bias ? Vec::load(bias, outputs) : Vec::zero();
   for (long kz = 0; kz < d.kd; ++kz)
     for (long ky = 0; ky < d.kh; ++ky)
       for (long i0 = 0; i0 < cin; i0 += kStripChannels) {
@@ -59,62 +56,54 @@ template <int PX, int OV, int X>
         const long channels = cin - i0 < kStripChannels ? cin - i0 : kStripChannels;
         for (long kx = 0; kx < d.kw; kx += X, source += kStripChannels * X)
           for (long i = 0; i < channels; ++i, weights += X * Vec::lanes) {
-            Vec::T w[X][OV];
+            Vec::T w[X];
 #pragma GCC unroll 4
-            for (int k = 0; k < X; ++k)
-#pragma GCC unroll 4
-              for (int o = 0; o < OV; ++o) w[k][o] = Vec::load(weights + o * vector + k * Vec::lanes);
+            for (int k = 0; k < X; ++k) w[k] = Vec::load(weights + k * Vec::lanes);
 #pragma GCC unroll 40
             for (int q = 0; q < PX + X - 1; ++q) {
               const Vec::T in = Vec::set1(source[q * kStripChannels + i]);
 #pragma GCC unroll 4
               for (int k = 0; k < X; ++k)
-                if (q - k >= 0 && q - k < PX)
-#pragma GCC unroll 4
-                  for (int o = 0; o < OV; ++o) sum[q - k][o] = Vec::fma(in, w[k][o], sum[q - k][o]);
+                if (q - k >= 0 && q - k < PX) sum[q - k] = Vec::fma(in, w[k], sum[q - k]);
             }
           }
       }
 #pragma GCC unroll 32
   for (int p = 0; p < PX; ++p)
-    if (p < pixels)
-#pragma GCC unroll 4
-      for (int o = 0; o < OV; ++o) {
-        const long n = live - o * Vec::lanes;
-        if (n >= Vec::lanes)
-          Vec::store(y + p * d.ldy + o * Vec::lanes, sum[p][o]);
-        else
-          Vec::store(y + p * d.ldy + o * Vec::lanes, sum[p][o], n);
-      }
+    if (p < pixels) {
+      if (outputs == Vec::lanes)
+        Vec::store(y + p * d.ldy, sum[p]);
+      else
+        Vec::store(y + p * d.ldy, sum[p], outputs);
+    }
 }
 
-using Tile = decltype(tile<1, 1, 1>);
+using Tile = decltype(tile<1, 1>);
 // Register tiles of one kind, by falling width.
 struct Size {
   long pixels;
   Tile* tile;
 };
 
-// One vector (or pair) of outputs of a unit: the widest tiles first, the narrowest that covers the rest last.
+// One vector of outputs of a unit: the widest tiles first, the narrowest that covers the rest last.
 template <long count>
 void rows_of(const Size (&sizes)[count], const DirectCut& c, long th, long tw, const float* strip, const float* weights,
-             long vector, const float* bias, long live, float* y) {
+             const float* bias, long live, float* y) {
   for (long r = 0; r < th; ++r)
     for (long p = 0; p < tw;) {
       long s = 0;
       while (s + 1 < count && sizes[s + 1].pixels >= tw - p) ++s;
       const long pixels = tw - p < sizes[s].pixels ? tw - p : sizes[s].pixels;
-      sizes[s].tile(c, strip + (r * c.line + p) * kStripChannels, weights, vector, bias, live,
-                    y + (r * c.d.w + p) * c.d.ldy, pixels);
+      sizes[s].tile(c, strip + (r * c.line + p) * kStripChannels, weights, bias, live, y + (r * c.d.w + p) * c.d.ldy,
+                    pixels);
       p += pixels;
     }
 }
 
-// fused: tiles of one vector for kw = 3; single, pair: tiles of one and two vectors for any other kw.
-template <long fused_count, long single_count, long pair_count>
-void run_units(const DirectCut& c, long first, long last, const float* x, const float* packed, const float* bias,
-               float* y, float* scratch, const Size (&fused)[fused_count], const Size (&single)[single_count],
-               const Size (&pair)[pair_count]) {
+// fused: tiles for kw = 3; single: for any other kw.
+template <long fused_count, long single_count>
+void direct_units(const DirectCut& c, long first, long last, const float* x, const float* packed, const float* bias,
+                  float* y, float* scratch, const Size (&fused)[fused_count], const Size (&single)[single_count]) {
   constexpr long lanes = Vec::lanes;
   const ConvolutionDims& d = c.d;
   const long cout = d.cout / d.groups, vectors = (cout + lanes - 1) / lanes;
@@ -126,21 +115,13 @@ void run_units(const DirectCut& c, long first, long last, const float* x, const 
     const long th = d.h - h0 < c.th ? d.h - h0 : c.th, tw = d.w - w0 < c.tw ? d.w - w0 : c.tw;
     fill_strip(c, g, n, z, h0, w0, x, scratch);
     float* const out = y + (((n * d.d + z) * d.h + h0) * d.w + w0) * d.ldy + g * cout;
-    for (long v = 0; v < vectors;) {
+    for (long v = 0; v < vectors; ++v) {
       const float* const weights = packed + (g * vectors + v) * vector;
       const float* const b = bias ? bias + g * cout + v * lanes : nullptr;
-      const long live = cout - v * lanes;
-      float* const at = out + v * lanes;
-      if (d.kw == 3) {
-        rows_of(fused, c, th, tw, scratch, weights, vector, b, live, at);
-        v += 1;
-      } else if (v + 1 < vectors) {
-        rows_of(pair, c, th, tw, scratch, weights, vector, b, live, at);
-        v += 2;
-      } else {
-        rows_of(single, c, th, tw, scratch, weights, vector, b, live, at);
-        v += 1;
-      }
+      if (d.kw == 3)
+        rows_of(fused, c, th, tw, scratch, weights, b, cout - v * lanes, out + v * lanes);
+      else
+        rows_of(single, c, th, tw, scratch, weights, b, cout - v * lanes, out + v * lanes);
     }
   }
 }
