@@ -4,9 +4,9 @@ set -eu
 cd "$(dirname "$0")"
 python=${PYTHON:-python3}
 mkdir -p ../data/golden
-"$python" make_golden.py --rank 2 --dims 4 12 8 20 12 --splits 12,8 8,4 16,4 4,4 --depths 2 1 1 --size 2 32 64 \
-  --steps 4 --stages --double --out ../data/golden/net_2d.safetensors --pth ../data/golden/net_2d.pth
-"$python" make_golden.py --rank 3 --in-channels 1 --classes 2 --dims 4 4 8 8 8 --splits 4,4 4,4 4,4 4,4 \
-  --size 1 32 32 32 --steps 3 --seed 1 --out ../data/golden/net_3d.safetensors
+"$python" make_golden.py --rank 2 --dims 8 12 16 20 16 --splits 12,8 8,8 12,8 8,8 --depths 2 1 1 --size 2 32 64 \
+  --steps 3 --stages --out ../data/golden/net_2d.safetensors --pth ../data/golden/net_2d.pth
+"$python" make_golden.py --rank 3 --in-channels 1 --classes 2 --dims 8 8 8 16 8 --splits 8,8 4,4 8,8 4,4 \
+  --size 1 32 32 32 --steps 2 --seed 1 --out ../data/golden/net_3d.safetensors
 "$python" make_blocks.py ../data/golden
 chmod 644 ../data/golden/*
