@@ -8,7 +8,9 @@ namespace lgms::autograd {
 Variable convolution(const Variable& x, const Variable& weight, const Variable& bias, int64_t groups) {
   Tensor y =
       Tensor::empty(x.shape().with_channels(weight.shape().rank() == 0 ? 0 : weight.shape()[0]), x.value().dtype());
-  kernels::convolution_forward(x.value(), weight.value(), bias.value(), groups, y);
+  const bool trains = gradients_enabled() && (x.requires_grad() || weight.requires_grad());
+  kernels::convolution_forward(x.value(), weight.value(), bias.value(), groups, y,
+                               trains ? kernels::Rounding::direct : kernels::Rounding::transformed);
   // dx = dy convolved with the turned weights; dweight[o,i,t] = sum_p x[p+t,i] dy[p,o]; dbias[o] = sum_p dy[p,o]
   return Variable::from_op("convolution", y, {x, weight, bias}, {x.value(), weight.value()},
                            [groups](std::span<const Tensor> saved, const Tensor& dy, Grads& grads) {

@@ -11,6 +11,7 @@ template <int lanes>
 constexpr ConvolutionImpl<float> direct(const char* name, Isa isa, ConvolutionRun* run) {
   return {name,
           isa,
+          Rounding::direct,
           direct_accepts,
           direct_packed_size<lanes>,
           direct_pack_units<lanes>,
@@ -24,6 +25,7 @@ template <int lanes>
 constexpr ConvolutionImpl<float> pointwise(const char* name, Isa isa, ConvolutionRun* run) {
   return {name,
           isa,
+          Rounding::direct,
           pointwise_accepts,
           direct_packed_size<lanes>,
           direct_pack_units<lanes>,
@@ -37,6 +39,7 @@ template <int lanes>
 constexpr ConvolutionImpl<float> winograd(const char* name, Isa isa, ConvolutionPack* pack, ConvolutionRun* run) {
   return {name,
           isa,
+          Rounding::transformed,
           winograd_accepts,
           winograd_packed_size<lanes>,
           winograd_pack_units<lanes>,
@@ -66,7 +69,7 @@ int64_t grain(const ConvolutionDims& d, int64_t units) {
 }
 
 void run(const ConvolutionDims& d, const TensorView& x, const TensorView& weight, const TensorView& bias,
-         const TensorView& y, bool turned) {
+         const TensorView& y, bool turned, Rounding rounding) {
   const auto run_as = [&]<class T>(const ConvolutionImpl<T>& impl) {
     ConvolutionDims forward = d;
     if (turned) std::swap(forward.cin, forward.cout);
@@ -77,7 +80,8 @@ void run(const ConvolutionDims& d, const TensorView& x, const TensorView& weight
   if (x.dtype() == DType::f64)
     run_as(convolution_reference_impl<double>);
   else
-    run_as(pick(convolution_impls(), [&](const ConvolutionImpl<float>& impl) { return impl.accepts(d); }));
+    run_as(pick(convolution_impls(),
+                [&](const ConvolutionImpl<float>& impl) { return impl.rounding <= rounding && impl.accepts(d); }));
 }
 
 }  // namespace
@@ -138,20 +142,20 @@ ConvolutionDims convolution_dims(const char* op, const TensorView& x, const Tens
 }
 
 void convolution_forward(const TensorView& x, const TensorView& weight, const TensorView& bias, int64_t groups,
-                         const TensorView& y) {
+                         const TensorView& y, Rounding rounding) {
   const ConvolutionDims d = convolution_dims("convolution", x, weight, groups, y);
   if (bias.defined()) {
     expect_shape("convolution", "bias", bias, {d.cout});
     expect_type("convolution", "bias", bias, x.dtype());
   }
-  run(d, x, weight, bias, y, false);
+  run(d, x, weight, bias, y, false, rounding);
 }
 
 void convolution_data_gradient(const TensorView& dy, const TensorView& weight, int64_t groups, const TensorView& dx) {
   ConvolutionDims d = convolution_dims("convolution", dx, weight, groups, dy, true, false, true);
   std::swap(d.cin, d.cout);
   std::swap(d.ldx, d.ldy);
-  run(d, dy, weight, {}, dx, true);
+  run(d, dy, weight, {}, dx, true, Rounding::transformed);
 }
 
 }  // namespace lgms::kernels

@@ -8,11 +8,16 @@
 
 namespace lgms::kernels {
 
+// How far rounding may go. direct: sums of products as they are written, relative error about 3e-7 of the largest
+// magnitude. transformed: Winograd may be used, 1e-6 to 4e-6. Training runs forward with direct, since a ReLU or
+// max-pool that flips changes gradients by far more than rounding; what has no such step behind it can be transformed.
+enum class Rounding : uint8_t { direct, transformed };
+
 // x: [N,D,H,W,Cin], y: [N,D,H,W,Cout], f32 or f64, any row strides; weight: dense [Cout, Cin/groups, k...] with two,
 // three or no odd extents k (none: a linear layer); bias: [Cout] or undefined. Overwrites y, which may not overlap x.
 // Takes scratch from the context. Throws Error{usage} on shapes or types that do not fit together.
 void convolution_forward(const TensorView& x, const TensorView& weight, const TensorView& bias, int64_t groups,
-                         const TensorView& y);
+                         const TensorView& y, Rounding rounding = Rounding::transformed);
 // dy: [N,D,H,W,Cout], dx: [N,D,H,W,Cin]; otherwise as above. Overwrites dx.
 void convolution_data_gradient(const TensorView& dy, const TensorView& weight, int64_t groups, const TensorView& dx);
 
@@ -37,6 +42,7 @@ template <class T>
 struct ConvolutionImpl {
   const char* name;
   Isa isa;
+  Rounding rounding;
   bool (*accepts)(const ConvolutionDims&);
   int64_t (*packed_size)(const ConvolutionDims&);  // elements
   int64_t (*pack_units)(const ConvolutionDims&);

@@ -44,6 +44,7 @@ template <class T>
 inline constexpr ConvolutionImpl<T> convolution_reference_impl{
     "reference",
     Isa::reference,
+    Rounding::direct,
     [](const ConvolutionDims&) { return true; },
     [](const ConvolutionDims& d) { return d.cout / d.groups * d.cin * d.taps(); },
     [](const ConvolutionDims& d) { return d.groups * d.taps(); },
