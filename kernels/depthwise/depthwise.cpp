@@ -7,6 +7,11 @@ namespace {
 
 constexpr Impl<DepthwiseForward> forward_impls[] = {{"reference", Isa::reference, depthwise_forward_reference<float>}};
 constexpr Impl<DepthwiseWeightGradient> weight_gradient_impls[] = {
+#if LGMS_X86
+    {"avx512", Isa::avx512, depthwise_weight_gradient_avx512},
+    {"avx2", Isa::avx2, depthwise_weight_gradient_avx2},
+#endif
+    {"generic", Isa::generic, depthwise_weight_gradient_generic},
     {"reference", Isa::reference, depthwise_weight_gradient_reference<float>}};
 
 // Checks x, y and the weight's shape, and reads the dims off them.

@@ -33,6 +33,9 @@ using DepthwiseWeightGradientOf = void(const DepthwiseDims&, int64_t first, int6
 using DepthwiseForward = DepthwiseForwardOf<float>;
 using DepthwiseWeightGradient = DepthwiseWeightGradientOf<float>;
 
+DepthwiseForward depthwise_forward_generic, depthwise_forward_avx2, depthwise_forward_avx512;
+DepthwiseWeightGradient depthwise_weight_gradient_generic, depthwise_weight_gradient_avx2,
+    depthwise_weight_gradient_avx512;
 // Implementations in this build, fastest first, reference last. depthwise_accepts: whether a row serves these dims.
 std::span<const Impl<DepthwiseForward>> depthwise_forward_impls();
 std::span<const Impl<DepthwiseWeightGradient>> depthwise_weight_gradient_impls();

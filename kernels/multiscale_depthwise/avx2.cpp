@@ -8,6 +8,7 @@ namespace {
 struct Ymm {
   using v = __m256;
   static constexpr int L = 8, R = 6, RW = 4;
+  static constexpr bool kFewRegisters = true;
 
   static v load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, v a) { _mm256_storeu_ps(p, a); }

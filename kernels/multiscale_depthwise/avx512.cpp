@@ -8,6 +8,7 @@ namespace {
 struct Zmm {
   using v = __m512;
   static constexpr int L = 16, R = 8, RW = 8;
+  static constexpr bool kFewRegisters = false;
 
   static v load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, v a) { _mm512_storeu_ps(p, a); }

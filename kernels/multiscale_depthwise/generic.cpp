@@ -8,6 +8,7 @@ struct Four {
   using v = float __attribute__((vector_size(16)));
   using unaligned = float __attribute__((vector_size(16), aligned(4), may_alias));
   static constexpr int L = 4, R = 4, RW = 4;
+  static constexpr bool kFewRegisters = false;
 
   static v load(const float* p) { return *reinterpret_cast<const unaligned*>(p); }
   static void store(float* p, v a) { *reinterpret_cast<unaligned*>(p) = a; }

@@ -116,6 +116,7 @@ __attribute__((noinline)) void tile(const float* x, int64_t stride, int64_t slic
     for (int kx = 0; kx < K; ++kx) {
 #pragma GCC unroll 16
       for (int i = 0; i < R + K - 1; ++i) {  // a row of x, loaded once, meets every row of y that it reaches
+        if constexpr (V::kFewRegisters && K >= 7) asm("" : "+r"(weight));  // else the K weights are kept, on the stack
         v in[Q];
 #pragma GCC unroll 2
         for (int q = 0; q < Q; ++q) in[q] = V::load(x + i * stride + kx + q * L);

@@ -1,0 +1,38 @@
+// The same loops on four lanes, in the compiler's portable vectors (SSE2 on any x86-64, NEON on Arm).
+#include "kernels/depthwise/channels.h"
+
+namespace lgms::kernels {
+namespace {
+
+struct Four {
+  using v = float __attribute__((vector_size(16)));
+  using unaligned = float __attribute__((vector_size(16), aligned(4), may_alias));
+  static constexpr int L = 4;
+
+  static v load(const float* p, int64_t n) {
+    if (n >= L) return *reinterpret_cast<const unaligned*>(p);
+    return v{p[0], n > 1 ? p[1] : 0.f, n > 2 ? p[2] : 0.f, 0.f};
+  }
+  static void store(float* p, v a, int64_t n) {
+    if (n >= L)
+      *reinterpret_cast<unaligned*>(p) = a;
+    else
+      for (int64_t i = 0; i < n; ++i) p[i] = a[i];
+  }
+  static v broadcast(float a) { return v{a, a, a, a}; }
+  static v fma(v a, v b, v c) { return a * b + c; }
+};
+
+}  // namespace
+
+void depthwise_forward_generic(const Dims& d, int64_t first, int64_t last, const float* x, const float* weight,
+                               const float* bias, float* y) {
+  forward<Four>(d, first, last, x, weight, bias, y);
+}
+
+void depthwise_weight_gradient_generic(const Dims& d, int64_t first, int64_t last, const float* x, const float* dy,
+                                       float* partial) {
+  weight_gradient<Four>(d, first, last, x, dy, partial);
+}
+
+}  // namespace lgms::kernels
