@@ -210,6 +210,23 @@ TEST_CASE("image: a small file that inflates to gigabytes is refused, not inflat
   check_refused(png_of(header_of(16, 16), bomb), "cannot be decoded");
 }
 
+TEST_CASE("image: indices outside of the palette are black in a PNG and refused in a BMP") {
+  Bytes png{0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+  append_chunk(png, "IHDR", header_of(4, 1, 8, 3));
+  append_chunk(png, "PLTE", {10, 20, 30, 40, 50, 60});
+  append_chunk(png, "IDAT", deflated({0, 0, 1, 2, 255}));
+  append_chunk(png, "IEND", {});
+  const Tensor image = decode_image(png, "file", 3);
+  const uint8_t want[] = {10, 20, 30, 40, 50, 60, 0, 0, 0, 0, 0, 0};
+  CHECK(std::memcmp(image.data<uint8_t>(), want, 12) == 0);
+
+  Bytes bmp = read_file(formats + "grey.bmp");
+  const uint8_t ten = 10;
+  bmp[10] = static_cast<uint8_t>(54 + 4 * ten);  // the pixels begin behind ten colours
+  bmp[11] = 0;
+  check_refused(bmp, "expected indices below its 10 colours");
+}
+
 TEST_CASE("image: headers and chunks out of order are refused") {
   const Bytes data = deflated(Bytes(40)), signature{0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
   CHECK(refusal(png_of(header_of(7, 5), data)) == "accepted");

@@ -1,7 +1,5 @@
 #include "core/io/pth.h"
 
-#include <zlib.h>
-
 #include <cstring>
 
 #include "core/io/bytes.h"
@@ -9,6 +7,7 @@
 #include "support/folder.h"
 #include "support/hostile.h"
 #include "support/testing.h"
+#include "support/zip.h"
 
 using namespace lgms;
 using namespace lgms::io;
@@ -17,47 +16,6 @@ using namespace lgms::testing;
 namespace {
 
 const std::string formats = LGMS_TEST_DATA "/formats/";
-
-template <class T>
-void put(Bytes& bytes, T value) {
-  bytes.resize(bytes.size() + sizeof value);
-  std::memcpy(bytes.data() + bytes.size() - sizeof value, &value, sizeof value);
-}
-
-void put(Bytes& bytes, const std::string& value) { bytes.insert(bytes.end(), value.begin(), value.end()); }
-
-struct Entry {
-  std::string name, contents;
-  uint16_t method = 0;
-  uint32_t size_added = 0;  // what the directory lies by
-  bool shared = false;      // lies where the one before lies
-};
-
-Bytes zip_of(const std::vector<Entry>& entries) {
-  Bytes zip, directory;
-  uint32_t offset = 0;
-  for (const Entry& e : entries) {
-    if (!e.shared) offset = static_cast<uint32_t>(zip.size());
-    const auto size = static_cast<uint32_t>(e.contents.size());
-    const auto checksum =
-        static_cast<uint32_t>(crc32(0, reinterpret_cast<const Bytef*>(e.contents.data()), static_cast<uInt>(size)));
-    const auto common = [&](Bytes& into, uint32_t stored) {
-      put(into, uint16_t{20}), put(into, uint16_t{0}), put(into, e.method), put(into, uint32_t{0});
-      put(into, checksum), put(into, stored), put(into, stored);
-      put(into, static_cast<uint16_t>(e.name.size())), put(into, uint16_t{0});
-    };
-    if (!e.shared) put(zip, uint32_t{0x04034b50}), common(zip, size), put(zip, e.name), put(zip, e.contents);
-    put(directory, uint32_t{0x02014b50}), put(directory, uint16_t{20}), common(directory, size + e.size_added);
-    put(directory, uint16_t{0}), put(directory, uint16_t{0}), put(directory, uint16_t{0}), put(directory, uint32_t{0});
-    put(directory, offset), put(directory, e.name);
-  }
-  offset = static_cast<uint32_t>(zip.size());
-  const auto count = static_cast<uint32_t>(entries.size());
-  zip.insert(zip.end(), directory.begin(), directory.end());
-  put(zip, uint32_t{0x06054b50}), put(zip, uint32_t{0}), put(zip, count | count << 16);
-  put(zip, static_cast<uint32_t>(directory.size())), put(zip, offset), put(zip, uint16_t{0});
-  return zip;
-}
 
 std::string unicode(const std::string& s) { return text('X', static_cast<char>(s.size()), std::string(3, '\0'), s); }
 std::string byte(int value) { return text('K', static_cast<char>(value)); }
@@ -232,7 +190,7 @@ TEST_CASE("pth: zip archives that lie or are of another kind are refused") {
   check_refused({}, "expected a PyTorch checkpoint");
 
   // Entries that share their bytes: a small file that claims to hold a large one many times.
-  std::vector<Entry> sharing{{"x/data.pkl", pickle}, {"y", std::string(100000, 'y')}};
+  std::vector<ZipEntry> sharing{{"x/data.pkl", pickle}, {"y", std::string(100000, 'y')}};
   for (int i = 0; i < 9; ++i) sharing.push_back({text("y", i), std::string(100000, 'y'), 0, 0, true});
   check_refused(zip_of(sharing), "overlaps others");
 }

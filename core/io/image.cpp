@@ -12,7 +12,8 @@ namespace {
 // stb_image grows its buffers as compressed data asks for. A block above this fails, and so does the image.
 thread_local size_t largest_block = 0;
 
-void* allocate(size_t bytes) { return bytes <= largest_block ? std::malloc(bytes) : nullptr; }
+// Zeroed: damaged files make stb_image read tables and pixels that were never set.
+void* allocate(size_t bytes) { return bytes <= largest_block ? std::calloc(bytes, 1) : nullptr; }
 void* reallocate(void* block, size_t bytes) { return bytes <= largest_block ? std::realloc(block, bytes) : nullptr; }
 
 }  // namespace
@@ -21,6 +22,7 @@ void* reallocate(void* block, size_t bytes) { return bytes <= largest_block ? st
 #define STBI_MALLOC(bytes) lgms::io::allocate(bytes)
 #define STBI_REALLOC(block, bytes) lgms::io::reallocate(block, bytes)
 #define STBI_FREE(block) std::free(block)
+#define STBI_ASSERT(condition) static_cast<void>(0)  // damaged files reach some: never end the process
 #define STBI_NO_STDIO
 #define STBI_ONLY_PNG
 #define STBI_ONLY_JPEG
@@ -37,6 +39,8 @@ Tensor decode_image(std::span<const uint8_t> bytes, const std::string& name, int
   // 16-bit RGBA takes 8 bytes a pixel, its filter bytes at most 1; coefficients of a progressive JPEG, whose blocks
   // are padded to 64 x 64 pixels at most, 2.
   largest_block = (size_t{1} << 16) + 9 * static_cast<size_t>((size.height + 64) * (size.width + 64));
+  const std::vector<uint8_t> completed = with_full_palette(bytes);
+  if (!completed.empty()) bytes = completed;
   int width = 0, height = 0, found = 0;
   const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
       stbi_load_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width, &height, &found, channels),

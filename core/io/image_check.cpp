@@ -2,6 +2,8 @@
 
 #include <zlib.h>
 
+#include <algorithm>
+
 #include "core/io/bytes.h"
 #include "core/io/image.h"
 
@@ -65,6 +67,18 @@ uint8_t next_jpeg_marker(Reader& file) {
   }
 }
 
+// Huffman tables: a class and slot, 16 counts of codes, the codes' values. The decoder has room for 256 codes.
+void check_huffman_tables(Reader segment) {
+  while (segment.remaining() > 0) {
+    segment.number<uint8_t>("JPEG Huffman table");
+    uint32_t codes = 0;
+    for (const uint8_t count : segment.take(16, "JPEG Huffman table")) codes += count;
+    segment.expect(codes <= 256, "JPEG Huffman table: expected at most 256 codes, got ", codes,
+                   "; the file is damaged");
+    segment.take(codes, "JPEG Huffman table");
+  }
+}
+
 ImageSize check_jpeg(Reader file) {
   file.take(2, "JPEG start marker");
   ImageSize size{};
@@ -78,6 +92,7 @@ ImageSize check_jpeg(Reader file) {
     const uint32_t length = file.big_endian(2, "JPEG segment length");
     file.expect(length >= 2, "JPEG segment length: expected 2 or more, got ", length, "; the file is damaged");
     Reader segment(file.take(length - 2, "JPEG segment"), file.name(), ErrorKind::data);
+    if (marker == 0xc4) check_huffman_tables(segment);
     const bool frame = marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
     if (frame) {
       const auto precision = segment.number<uint8_t>("JPEG precision");
@@ -101,25 +116,39 @@ ImageSize check_jpeg(Reader file) {
   return size;
 }
 
+// Every pixel of a row of palette indices must have a colour: the decoder does not look.
+void check_indices(std::span<const uint8_t> row, int64_t width, int bits, int64_t colours, const Reader& file) {
+  for (int64_t j = 0; j < width; ++j) {
+    const int64_t bit = j * bits;
+    const int index = row[static_cast<size_t>(bit / 8)] >> (8 - bits - bit % 8) & ((1 << bits) - 1);
+    file.expect(index < colours, "BMP: expected indices below its ", colours, " colours, got ", index,
+                "; the file is damaged");
+  }
+}
+
 ImageSize check_bmp(Reader file) {
   file.take(10, "BMP header");
   const auto data_offset = file.number<uint32_t>("BMP header");
   const auto header_bytes = file.number<uint32_t>("BMP header");
-  const bool old = header_bytes == 12;
-  file.expect(old || (header_bytes >= 40 && header_bytes <= 124), "BMP header: expected 12 or 40 to 124 bytes, got ",
-              header_bytes, "; convert it to PNG");
-  const int64_t width = old ? file.number<uint16_t>("BMP width") : file.number<int32_t>("BMP width");
-  const int64_t height = old ? file.number<uint16_t>("BMP height") : file.number<int32_t>("BMP height");
+  file.expect(header_bytes == 40 || header_bytes == 56 || header_bytes == 108 || header_bytes == 124,
+              "BMP header: expected 40, 56, 108 or 124 bytes, got ", header_bytes, "; convert it to PNG");
+  const int64_t width = file.number<int32_t>("BMP width"), height = file.number<int32_t>("BMP height");
   file.number<uint16_t>("BMP planes");
   const auto bits = file.number<uint16_t>("BMP bits per pixel");
-  const uint32_t compression = old ? 0 : file.number<uint32_t>("BMP compression");
+  const auto compression = file.number<uint32_t>("BMP compression");
   file.expect(compression == 0 || compression == 3, "BMP: expected uncompressed pixels, got compression ", compression,
               "; convert it to PNG");
   file.expect(bits == 1 || bits == 4 || bits == 8 || bits == 16 || bits == 24 || bits == 32,
               "BMP bits per pixel: expected 1, 4, 8, 16, 24 or 32, got ", bits);
   const ImageSize size = sized(height < 0 ? -height : height, width, file);  // negative: the first row is the top one
   file.seek(data_offset, "BMP pixels");
-  file.take(static_cast<uint64_t>((width * bits + 31) / 32 * 4 * size.height), "BMP pixels");
+  const auto row_bytes = static_cast<size_t>((width * bits + 31) / 32 * 4);
+  const auto pixels = file.take(row_bytes * static_cast<size_t>(size.height), "BMP pixels");
+  if (bits > 8) return size;
+  const int64_t colours = (int64_t{data_offset} - 14 - header_bytes) / 4;
+  file.expect(colours >= 1 && colours <= 256, "BMP palette: expected 1 to 256 colours, got ", colours);
+  for (size_t row = 0; row < pixels.size(); row += row_bytes)
+    check_indices(pixels.subspan(row, row_bytes), width, bits, colours, file);
   return size;
 }
 
@@ -137,6 +166,29 @@ ImageSize check_image(std::span<const uint8_t> bytes, const std::string& name) {
   if (starts_with(bytes, bmp)) return check_bmp(file);
   file.expect(false, "expected a PNG, JPEG or BMP image, got something else; convert it to PNG");
   return {};
+}
+
+std::vector<uint8_t> with_full_palette(std::span<const uint8_t> png) {
+  constexpr size_t colour_type = 25, full = 3 * 256;
+  constexpr uint8_t indexed = 3;
+  if (!starts_with(png, kPngSignature) || png[colour_type] != indexed) return {};
+  Reader file(png.subspan(sizeof kPngSignature), "", ErrorKind::data);
+  for (;;) {
+    const size_t start = sizeof kPngSignature + file.position();
+    const uint32_t length = file.big_endian(4, "PNG chunk");
+    const auto type = file.take(4, "PNG chunk"), colours = file.take(length, "PNG chunk");
+    file.take(4, "PNG chunk");
+    const std::string_view name(reinterpret_cast<const char*>(type.data()), 4);
+    if (name == "IEND") return {};
+    if (name != "PLTE" || length >= full) continue;
+    std::vector<uint8_t> result(png.begin(), png.begin() + static_cast<ptrdiff_t>(start));
+    result.insert(result.end(), {0, 0, full >> 8, full & 0xff, 'P', 'L', 'T', 'E'});
+    result.insert(result.end(), colours.begin(), colours.end());
+    result.resize(start + 8 + full);
+    const auto rest = png.subspan(start + 8 + length);
+    result.insert(result.end(), rest.begin(), rest.end());
+    return result;
+  }
 }
 
 }  // namespace lgms::io

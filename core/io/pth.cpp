@@ -46,7 +46,7 @@ class Checkpoint {
     entries_ = read_zip(bytes, name, ErrorKind::model);
     constexpr std::string_view pickle = "/data.pkl";
     const auto found =
-        std::find_if(entries_.begin(), entries_.end(), [](const auto& e) { return e.first.ends_with(pickle); });
+        std::find_if(entries_.begin(), entries_.end(), [&](const auto& e) { return e.first.ends_with(pickle); });
     file_.expect(found != entries_.end(), "expected a PyTorch checkpoint, got a zip archive without data.pkl");
     folder_ = found->first.substr(0, found->first.size() - pickle.size());
     const auto order = entries_.find(folder_ + "/byteorder");

@@ -4,6 +4,7 @@ Images are 5 rows of 7 pixels, R = 20 i + 5 j, G = 255 - R, B = 30 (grey: R).
 """
 import os
 import struct
+import zipfile
 import zlib
 
 import torch
@@ -56,3 +57,5 @@ torch.save(state, "state.pth")
 torch.save({"state_dict": {"module." + k: v for k, v in state.items()}, "epoch": 3, "best": 0.5, "lists": [(1, None)]},
            "wrapped.pth", pickle_protocol=4)
 torch.save(state, "legacy.pth", _use_new_zipfile_serialization=False)
+with zipfile.ZipFile("state.pth") as z, open("state.pkl", "wb") as f:
+    f.write(z.read("state/data.pkl"))
