@@ -82,8 +82,7 @@ void check_huffman_tables(Reader segment) {
 ImageSize check_jpeg(Reader file) {
   file.take(2, "JPEG start marker");
   ImageSize size{};
-  bool scanned = false;
-  int scans = 0;
+  uint64_t scans = 0;
   for (;;) {
     const uint8_t marker = next_jpeg_marker(file);
     if (marker == 0xd9) break;
@@ -103,16 +102,15 @@ ImageSize check_jpeg(Reader file) {
     }
     if (marker == 0xda) {
       file.expect(size.height > 0, "JPEG: expected a frame before the first scan; the file is damaged");
-      // Every scan walks over the whole image: many of them in a small file cost minutes.
-      file.expect(++scans <= 100, "JPEG: expected at most 100 scans; convert it to PNG");
-      scanned = true;
+      ++scans;
     }
   }
-  file.expect(scanned, "JPEG: expected a scan, got none; the file is damaged");
-  // A block of 8 x 8 takes at least a bit of one component, whose blocks may cover 4 x 4 times that.
+  file.expect(scans > 0, "JPEG: expected a scan, got none; the file is damaged");
+  // Every scan walks over the whole image. A block of 8 x 8 pixels takes at least a bit in the first, so ten scans of a
+  // blank image come to 2000 pixels a byte.
   const uint64_t pixels = static_cast<uint64_t>(size.height * size.width);
-  file.expect(pixels / 8192 <= file.position(), "JPEG: expected pixels for ", size.height, " x ", size.width, ", got ",
-              file.position(), " bytes, which cannot hold them; the file is damaged");
+  file.expect(pixels * scans / 4096 <= file.position(), "JPEG: expected ", scans, " scans of ", size.height, " x ",
+              size.width, " pixels, got ", file.position(), " bytes, which cannot hold them; the file is damaged");
   return size;
 }
 
