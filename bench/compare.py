@@ -26,7 +26,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MODES = ("contiguous", "channels_last", "compile", "compile channels_last")
 CASES = {"inference": 1, "training": 4}     # batch
 WARM_UP = 3
-TOLERANCE = 1e-4                            # of the largest logit, and of the loss
+TOLERANCE = 5e-4                            # of the largest logit, and of the loss
 
 
 def arguments():
@@ -76,6 +76,7 @@ def work(case, mode, threads, path, outputs):
     sys.path.insert(0, os.path.join(ROOT, "tests", "oracle"))
     from lgmsnet import LGMSNet, bce_dice
 
+    imported = peak_mib()
     torch.set_num_threads(int(threads))
     file = load_file(path)
     layout = torch.channels_last if "channels_last" in mode else torch.contiguous_format
@@ -107,7 +108,7 @@ def work(case, mode, threads, path, outputs):
         start = time.perf_counter()
         run()
         print(1000 * (time.perf_counter() - start), flush=True)
-    print(json.dumps({"peak_mib": peak_mib()}), flush=True)
+    print(json.dumps({"peak_mib": peak_mib(), "import_mib": imported}), flush=True)
 
 
 # ---- the referee ----
@@ -187,7 +188,8 @@ def measure(a, case, threads, program, folder, truth):
             time.sleep(0.02)            # threads of the one before stop spinning
             c.run()
     for c in contestants:
-        c.peak = c.finish()["peak_mib"]
+        end = c.finish()
+        c.peak, c.imported = end["peak_mib"], end.get("import_mib", 0)
     return contestants
 
 
@@ -197,16 +199,17 @@ def report(case, batch, threads, contestants):
     rows = []
     for c in contestants:
         s = sorted(c.samples)
-        tenth = statistics.quantiles(s, n=10) if len(s) > 1 else s * 9
+        tenth = statistics.quantiles(s, n=10, method="inclusive") if len(s) > 1 else s * 9
         print(f"  {c.name:32} {statistics.median(s):10.1f} {s[0]:8.1f} {tenth[0]:7.1f}..{tenth[-1]:7.1f} "
               f"{c.peak:9.0f} {c.error:8.0e}")
-        rows.append({"name": c.name, "median_ms": statistics.median(s), "peak_mib": c.peak, "error": c.error,
+        rows.append({"name": c.name, "median_ms": statistics.median(s), "peak_mib": c.peak, "import_mib": c.imported, "error": c.error,
                      "samples_ms": c.samples})
     theirs = rows[1:]
     ratio = rows[0]["median_ms"] / min(r["median_ms"] for r in theirs) if theirs else None
     if theirs:
         best = min(theirs, key=lambda r: r["median_ms"])
         print(f"  ratio: {ratio:.2f} of the fastest, {best['name']} (below 1: lgmsnet is faster)")
+        print(f"  of PyTorch's memory, {max(c.imported for c in contestants):.0f} MiB are there once it is imported")
     return {"case": case, "batch": batch, "threads": threads, "rows": rows, "ratio": ratio}
 
 

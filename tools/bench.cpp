@@ -131,7 +131,7 @@ nlohmann::ordered_json report_of(std::vector<double> samples, const Workload& wo
 }
 
 void print(const nlohmann::ordered_json& r) {
-  std::printf("%s, %s, %d threads, %s, %s\n", r["what"].get<std::string>().c_str(),
+  std::printf("%s, %s, -t %d, %s, %s\n", r["what"].get<std::string>().c_str(),
               r["input"].get<std::string>().c_str(), r["threads"].get<int>(), r["isa"].get<std::string>().c_str(),
               r["cpu"].get<std::string>().c_str());
   std::printf("median %.1f ms (%.1f to %.1f, %zu runs), tensors %.0f MiB, process %.0f MiB\n",

@@ -26,5 +26,6 @@ echo "== training a network from nothing, for a moment"
 $lgmsnet train --data "$data" --train-list train.txt --val-list val.txt --size 128 --epochs 30 --batch 4 --out "$out/run" -t 0
 
 echo
-echo "The pictures:"
-ls -d "$PWD/$out"/predicted/*_overlay.png "$PWD/$out"/run/*.svg "$PWD/$out"/run/*/*.png "$PWD/$out"/run/*.png 2> /dev/null || true
+echo "The pictures are in"
+echo "  $PWD/$out/predicted   masks, and *_overlay.png: what the model that ships found"
+echo "  $PWD/$out/run         loss.svg, dice.svg; overlays/: what the short run learnt (white: the truth)"
