@@ -20,6 +20,14 @@ struct Silu {
   }
 };
 
+// f(i) for i < V, written out: GCC turns short loops over arrays into copies through the stack.
+template <int V, class F>
+[[gnu::always_inline]] inline void each(const F& f) {
+  static_assert(V == 1 || V == 4);
+  f(0);
+  if constexpr (V == 4) f(1), f(2), f(3);
+}
+
 inline Vec::T relu(Vec::T x) { return max(Vec::zero(), x); }
 
 // x = activation(x), for V vectors.
@@ -27,15 +35,9 @@ template <int V>
 inline void activate(Activation kind, Vec::T (&x)[V]) {
   switch (kind) {
     case Activation::none: return;
-    case Activation::relu:
-      for (Vec::T& v : x) v = relu(v);
-      return;
-    case Activation::silu:
-      for (Vec::T& v : x) v = Silu(v).value;
-      return;
-    case Activation::gelu:
-      for (Vec::T& v : x) v = Gelu(v).value;
-      return;
+    case Activation::relu: return each<V>([&](int i) { x[i] = relu(x[i]); });
+    case Activation::silu: return each<V>([&](int i) { x[i] = Silu(x[i]).value; });
+    case Activation::gelu: return each<V>([&](int i) { x[i] = Gelu(x[i]).value; });
   }
 }
 
@@ -44,39 +46,32 @@ template <int V>
 inline void multiply_derivative(Activation kind, Vec::T (&x)[V], Vec::T (&g)[V]) {
   switch (kind) {
     case Activation::none: return;
-    case Activation::relu:
-      for (int v = 0; v < V; ++v) g[v] = where_positive(x[v], g[v], Vec::zero());
-      return;
-    case Activation::silu:
-      for (int v = 0; v < V; ++v) g[v] = Vec::mul(g[v], Silu(x[v]).derivative);
-      return;
-    case Activation::gelu:
-      for (int v = 0; v < V; ++v) g[v] = Vec::mul(g[v], Gelu(x[v]).derivative);
-      return;
+    case Activation::relu: return each<V>([&](int i) { g[i] = where_positive(x[i], g[i], Vec::zero()); });
+    case Activation::silu: return each<V>([&](int i) { g[i] = Vec::mul(g[i], Silu(x[i]).derivative); });
+    case Activation::gelu: return each<V>([&](int i) { g[i] = Vec::mul(g[i], Gelu(x[i]).derivative); });
   }
 }
 
 // derivative = activation'(x), x = activation(x).
 template <int V>
 inline void differentiate(Activation kind, Vec::T (&x)[V], Vec::T (&derivative)[V]) {
-  for (int v = 0; v < V; ++v) derivative[v] = Vec::set1(1.f);
+  each<V>([&](int i) { derivative[i] = Vec::set1(1.f); });
+  const auto by = [&](auto f) {
+    each<V>([&](int i) {
+      const auto result = f(x[i]);
+      x[i] = result.value;
+      derivative[i] = result.derivative;
+    });
+  };
   switch (kind) {
     case Activation::none: return;
     case Activation::relu:
-      for (int v = 0; v < V; ++v) derivative[v] = where_positive(x[v], derivative[v], Vec::zero()), x[v] = relu(x[v]);
-      return;
-    case Activation::silu:
-      for (int v = 0; v < V; ++v) {
-        const Silu f(x[v]);
-        x[v] = f.value, derivative[v] = f.derivative;
-      }
-      return;
-    case Activation::gelu:
-      for (int v = 0; v < V; ++v) {
-        const Gelu f(x[v]);
-        x[v] = f.value, derivative[v] = f.derivative;
-      }
-      return;
+      return each<V>([&](int i) {
+        derivative[i] = where_positive(x[i], Vec::set1(1.f), Vec::zero());
+        x[i] = relu(x[i]);
+      });
+    case Activation::silu: return by([](Vec::T v) { return Silu(v); });
+    case Activation::gelu: return by([](Vec::T v) { return Gelu(v); });
   }
 }
 

@@ -8,14 +8,14 @@ using lgms::kernels::ActivationDims;
 
 constexpr long kGroup = 4 * Vec::lanes;
 
-inline void forward_rows(const ActivationDims& d, const float* x, float* y) {
+[[gnu::flatten]] void forward_rows(const ActivationDims& d, const float* x, float* y) {
   for (long r = 0; r < d.rows; ++r, x += d.ldx, y += d.ldy) {
     long c = 0;
     for (; c + kGroup <= d.c; c += kGroup) {
       Vec::T v[4];
-      for (int i = 0; i < 4; ++i) v[i] = Vec::load(x + c + i * Vec::lanes);
+      each<4>([&](int i) { v[i] = Vec::load(x + c + i * Vec::lanes); });
       activate(d.kind, v);
-      for (int i = 0; i < 4; ++i) Vec::store(y + c + i * Vec::lanes, v[i]);
+      each<4>([&](int i) { Vec::store(y + c + i * Vec::lanes, v[i]); });
     }
     for (; c < d.c; c += Vec::lanes) {
       const long n = d.c - c < Vec::lanes ? d.c - c : Vec::lanes;
@@ -26,14 +26,14 @@ inline void forward_rows(const ActivationDims& d, const float* x, float* y) {
   }
 }
 
-inline void backward_rows(const ActivationDims& d, const float* x, const float* dy, float* dx) {
+[[gnu::flatten]] void backward_rows(const ActivationDims& d, const float* x, const float* dy, float* dx) {
   for (long r = 0; r < d.rows; ++r, x += d.ldx, dy += d.lddy, dx += d.ldy) {
     long c = 0;
     for (; c + kGroup <= d.c; c += kGroup) {
       Vec::T v[4], g[4];
-      for (int i = 0; i < 4; ++i) v[i] = Vec::load(x + c + i * Vec::lanes), g[i] = Vec::load(dy + c + i * Vec::lanes);
+      each<4>([&](int i) { v[i] = Vec::load(x + c + i * Vec::lanes), g[i] = Vec::load(dy + c + i * Vec::lanes); });
       multiply_derivative(d.kind, v, g);
-      for (int i = 0; i < 4; ++i) Vec::store(dx + c + i * Vec::lanes, g[i]);
+      each<4>([&](int i) { Vec::store(dx + c + i * Vec::lanes, g[i]); });
     }
     for (; c < d.c; c += Vec::lanes) {
       const long n = d.c - c < Vec::lanes ? d.c - c : Vec::lanes;

@@ -14,14 +14,14 @@ inline void load(const float* p, long n, Vec::T (&v)[V]) {
   if constexpr (V == 1)
     v[0] = Vec::load(p, n);
   else
-    for (int i = 0; i < V; ++i) v[i] = Vec::load(p + i * Vec::lanes);
+    each<V>([&](int i) { v[i] = Vec::load(p + i * Vec::lanes); });
 }
 template <int V>
 inline void store(float* p, long n, const Vec::T (&v)[V]) {
   if constexpr (V == 1)
     Vec::store(p, v[0], n);
   else
-    for (int i = 0; i < V; ++i) Vec::store(p + i * Vec::lanes, v[i]);
+    each<V>([&](int i) { Vec::store(p + i * Vec::lanes, v[i]); });
 }
 
 // f(channel, lanes) for groups of V vectors, then one by one: f.template operator()<V>(first channel, live lanes).
@@ -37,16 +37,16 @@ void moments_of(const ChannelNormDims& d, const float* x, long n, float* partial
   Vec::T pivot[V], sum[V], squares[V];
   load(x, n, pivot);
   activate(d.before, pivot);
-  for (int i = 0; i < V; ++i) sum[i] = squares[i] = Vec::zero();
+  each<V>([&](int i) { sum[i] = squares[i] = Vec::zero(); });
   for (long r = 0; r < d.rows; ++r, x += d.ldx) {
     Vec::T u[V];
     load(x, n, u);
     activate(d.before, u);
-    for (int i = 0; i < V; ++i) {
+    each<V>([&](int i) {
       u[i] = Vec::sub(u[i], pivot[i]);
       sum[i] = Vec::add(sum[i], u[i]);
       squares[i] = Vec::fma(u[i], u[i], squares[i]);
-    }
+    });
   }
   store(partial, n, pivot);
   store(partial + d.c, n, sum);
@@ -60,17 +60,17 @@ inline void normalise(const Coefficients& k, long c, long n, Vec::T (&u)[V], Vec
   load(k.mean + c, n, mean);
   load(k.scale + c, n, scale);
   load(k.shift + c, n, shift);
-  for (int i = 0; i < V; ++i) {
+  each<V>([&](int i) {
     u[i] = Vec::sub(u[i], mean[i]);
     z[i] = Vec::fma(scale[i], u[i], shift[i]);
-  }
+  });
 }
 
 template <int V>
 void sums_of(const ChannelNormDims& d, const Coefficients& k, const float* x, const float* dy, long c, long n,
              float* partial) {
   Vec::T sum[V], products[V];
-  for (int i = 0; i < V; ++i) sum[i] = products[i] = Vec::zero();
+  each<V>([&](int i) { sum[i] = products[i] = Vec::zero(); });
   for (long r = 0; r < d.rows; ++r, x += d.ldx, dy += d.ldr) {
     Vec::T u[V], z[V], g[V];
     load(x + c, n, u);
@@ -78,10 +78,10 @@ void sums_of(const ChannelNormDims& d, const Coefficients& k, const float* x, co
     activate(d.before, u);
     normalise(k, c, n, u, z);
     multiply_derivative(d.after, z, g);
-    for (int i = 0; i < V; ++i) {
+    each<V>([&](int i) {
       sum[i] = Vec::add(sum[i], g[i]);
       products[i] = Vec::fma(g[i], u[i], products[i]);
-    }
+    });
   }
   store(partial + c, n, sum);
   store(partial + d.c + c, n, products);
@@ -97,7 +97,7 @@ inline void apply_to(const ChannelNormDims& d, const Coefficients& k, const floa
   activate(d.after, z);
   if (residual) {
     load(residual + c, n, u);
-    for (int i = 0; i < V; ++i) z[i] = Vec::add(z[i], u[i]);
+    each<V>([&](int i) { z[i] = Vec::add(z[i], u[i]); });
   }
   store(y + c, n, z);
 }
@@ -113,23 +113,26 @@ inline void backward_to(const ChannelNormDims& d, const Coefficients& k, const f
   multiply_derivative(d.after, z, g);
   load(k.slope + c, n, slope);
   load(k.offset + c, n, factor);
-  for (int i = 0; i < V; ++i) u[i] = Vec::fma(slope[i], u[i], factor[i]);
+  each<V>([&](int i) { u[i] = Vec::fma(slope[i], u[i], factor[i]); });
   load(k.scale + c, n, factor);
-  for (int i = 0; i < V; ++i) g[i] = Vec::mul(inner[i], Vec::fma(factor[i], g[i], u[i]));
+  each<V>([&](int i) { g[i] = Vec::mul(inner[i], Vec::fma(factor[i], g[i], u[i])); });
   store(dx + c, n, g);
 }
 
-void moments(const ChannelNormDims& d, const float* x, float* partial) {
+[[gnu::flatten]] void moments(const ChannelNormDims& d, const float* x, float* partial) {
   over_channels(d.c, [&]<int V>(long c, long n) { moments_of<V>(d, x + c, n, partial + c); });
 }
-void sums(const ChannelNormDims& d, const Coefficients& k, const float* x, const float* dy, float* partial) {
+[[gnu::flatten]] void sums(const ChannelNormDims& d, const Coefficients& k, const float* x, const float* dy,
+                           float* partial) {
   over_channels(d.c, [&]<int V>(long c, long n) { sums_of<V>(d, k, x, dy, c, n, partial); });
 }
-void apply(const ChannelNormDims& d, const Coefficients& k, const float* x, const float* residual, float* y) {
+[[gnu::flatten]] void apply(const ChannelNormDims& d, const Coefficients& k, const float* x, const float* residual,
+                            float* y) {
   for (long r = 0; r < d.rows; ++r, x += d.ldx, y += d.ldy, residual += residual ? d.ldr : 0)
     over_channels(d.c, [&]<int V>(long c, long n) { apply_to<V>(d, k, x, residual, y, c, n); });
 }
-void backward(const ChannelNormDims& d, const Coefficients& k, const float* x, const float* dy, float* dx) {
+[[gnu::flatten]] void backward(const ChannelNormDims& d, const Coefficients& k, const float* x, const float* dy,
+                               float* dx) {
   for (long r = 0; r < d.rows; ++r, x += d.ldx, dy += d.ldr, dx += d.ldy)
     over_channels(d.c, [&]<int V>(long c, long n) { backward_to<V>(d, k, x, dy, dx, c, n); });
 }
