@@ -1,4 +1,4 @@
-// As generic, with 16 channels in a vector, the last ones masked.
+// From generic (19 GB/s at C = 16): 16 channels in a vector, the last ones masked: 51 GB/s.
 #include <immintrin.h>
 
 #include "kernels/upsample/line.h"
