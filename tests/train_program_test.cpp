@@ -24,8 +24,10 @@ bool contains(const std::string& text, const std::string& part) { return text.fi
 struct Bench : testing::Folder {
   Bench() { testing::write_discs(path() / "data", 6, 4, 40, 36); }
 
-  Outcome train(const std::string& run, std::vector<std::string> more = {}, const std::function<void(pid_t)>& meanwhile = {}) const {
-    std::vector<std::string> arguments{"train",    "--data", path() / "data", "--size", "32", "--epochs", "3", "--batch", "2", "--out", path() / run};
+  Outcome train(const std::string& run, std::vector<std::string> more = {},
+                const std::function<void(pid_t)>& meanwhile = {}) const {
+    std::vector<std::string> arguments{"train",   "--data", path() / "data", "--size",    "32", "--epochs", "3",
+                                       "--batch", "2",      "--out",         path() / run};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return testing::run_program(LGMS_PROGRAM, arguments, meanwhile);
   }
@@ -48,7 +50,8 @@ TEST_CASE("train: a run leaves everything it should, and the same bytes for any 
   CHECK(contains(one.out, "model.safetensors"));
   CHECK(contains(one.err, "epoch 3/3"));
   CHECK(!contains(one.err, "\r"));  // no terminal, no bar
-  for (const char* name : {"config.json", "metrics.csv", "last.safetensors", "model.safetensors", "loss.svg", "dice.svg"})
+  for (const char* name :
+       {"config.json", "metrics.csv", "last.safetensors", "model.safetensors", "loss.svg", "dice.svg"})
     CHECK(bench.file("one", name) == bench.file("two", name));
   CHECK(fs::exists(bench / "one/overlays/disc (4).png"));
   const auto config = nlohmann::json::parse(bench.file("one", "config.json"));
@@ -56,7 +59,8 @@ TEST_CASE("train: a run leaves everything it should, and the same bytes for any 
   CHECK(config["recipe"]["size"] == nlohmann::json({32, 32}));
 }
 
-TEST_CASE("train: interrupted by a signal it saves and says so; killed it goes on from the last checkpoint; same bytes") {
+TEST_CASE(
+    "train: interrupted by a signal it saves and says so; killed it goes on from the last checkpoint; same bytes") {
   const Bench bench;
   REQUIRE(bench.train("whole", {"-t", "1"}).code == 0);
   const Outcome stopped = bench.train("parts", {"-t", "1"}, [&](pid_t child) {
@@ -92,9 +96,14 @@ TEST_CASE("train: resuming asks for the same settings, and remembers those that 
     return testing::run_program(LGMS_PROGRAM, arguments);
   };
   CHECK(resume({}).code == 0);  // size, epochs, batch from config.json; nothing left to do
-  for (const std::vector<std::string>& changed : std::vector<std::vector<std::string>>{
-           {"--epochs", "4"}, {"--batch", "4"}, {"--lr", "0.01"}, {"--seed", "7"}, {"--size", "64"}, {"--recipe", "paper-2d"},
-           {"--mask-threshold", "9"}, {"--val-list", "train.txt"}}) {
+  for (const std::vector<std::string>& changed : std::vector<std::vector<std::string>>{{"--epochs", "4"},
+                                                                                       {"--batch", "4"},
+                                                                                       {"--lr", "0.01"},
+                                                                                       {"--seed", "7"},
+                                                                                       {"--size", "64"},
+                                                                                       {"--recipe", "paper-2d"},
+                                                                                       {"--mask-threshold", "9"},
+                                                                                       {"--val-list", "train.txt"}}) {
     const Outcome refused = resume(changed);
     CAPTURE(refused.err);
     CHECK(refused.code == 2);
@@ -128,7 +137,8 @@ TEST_CASE("train: bad data ends a run before it starts, with code 3 and the file
 TEST_CASE("train: unknown flags, odd sizes and unwritable folders have their codes") {
   const Bench bench;
   CHECK(bench.train("run", {"--colour"}).code == 2);
-  const Outcome odd = testing::run_program(LGMS_PROGRAM, {"train", "--data", bench / "data", "--size", "40", "--out", bench / "run"});
+  const Outcome odd =
+      testing::run_program(LGMS_PROGRAM, {"train", "--data", bench / "data", "--size", "40", "--out", bench / "run"});
   CHECK(odd.code == 2);
   CHECK(contains(odd.err, "--size: expected a multiple of 32, got 40"));
   io::write_file(bench / "file", std::string_view("not a folder"));

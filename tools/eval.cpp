@@ -1,6 +1,7 @@
 // lgmsnet eval: scores of a model on labelled images.
 #include <CLI/CLI.hpp>
-#include <cstdio>
+#include <iomanip>
+#include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -63,15 +64,14 @@ std::vector<nn::Counts> counts_of(const Model& model, const nn::Example& example
 }
 
 void print(const ordered_json& report) {
-  const ordered_json& mean = report["mean"];
-  std::printf("%zu images, %s, threshold %g\n", report["images"].size(),
-              report["grid"] == "network" ? "on the network's grid" : "at their own size",
-              report["threshold"].get<double>());
-  for (const auto& [name, value] : mean.items()) std::printf("%-10s %.4f\n", name.c_str(), value.get<double>());
+  std::cout << report["images"].size() << " images, "
+            << (report["grid"] == "network" ? "on the network's grid" : "at their own size") << ", threshold "
+            << report["threshold"] << std::fixed << std::setprecision(4) << '\n';
+  for (const auto& [name, value] : report["mean"].items())
+    std::cout << std::left << std::setw(11) << name << value.get<double>() << '\n';
   if (report["classes"].size() > 1)
     for (const auto& [name, scores] : report["classes"].items())
-      std::printf("%-20s dice %.4f  iou %.4f\n", name.c_str(), scores["dice"].get<double>(),
-                  scores["iou"].get<double>());
+      std::cout << name << ": dice " << scores["dice"].get<double>() << ", iou " << scores["iou"].get<double>() << '\n';
 }
 
 void eval(const Arguments& a) {
@@ -114,7 +114,7 @@ void eval(const Arguments& a) {
   report["model"] = a.model;
   report["images"] = images;
   if (a.json)
-    std::printf("%s\n", report.dump(2).c_str());
+    std::cout << report.dump(2) << '\n';
   else
     print(report);
 }

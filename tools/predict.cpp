@@ -1,7 +1,7 @@
 // lgmsnet predict: masks of images.
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdio>
+#include <iostream>
 #include <map>
 #include <memory>
 
@@ -46,8 +46,10 @@ std::vector<fs::path> files_of(const std::vector<std::string>& inputs) {
       continue;
     }
     std::vector<fs::path> inside;
-    for (const auto& entry : fs::directory_iterator(input))
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(input, error))
       if (entry.is_regular_file() && is_image_name(entry.path())) inside.push_back(entry.path());
+    check(!error, ErrorKind::data, "[", input.string(), "] the folder cannot be read: ", error.message());
     check(!inside.empty(), ErrorKind::usage, "[", input.string(),
           "] expected PNG, JPEG or BMP images in the folder, got none");
     std::sort(inside.begin(), inside.end());
@@ -130,11 +132,11 @@ void predict(const Arguments& a) {
     } catch (const Error& e) {
       if (e.kind() != ErrorKind::data) throw;
       ++failed;
-      status.print(text("error: ", e.what()));
+      status.print(text("lgmsnet: ", e.what()));
     }
   }
   status.clear();
-  std::printf("%zu of %zu images predicted into %s\n", done, files.size(), a.out.c_str());
+  std::cout << done << " of " << files.size() << " images predicted into " << a.out << '\n';
   check(failed == 0, ErrorKind::some_failed, "[predict] ", failed, " of ", files.size(), " images could not be read");
 }
 

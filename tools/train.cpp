@@ -1,8 +1,8 @@
 // lgmsnet train: from a folder of images and masks to a model, with everything a run leaves behind.
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
+#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "autograd/ops.h"
@@ -107,6 +107,7 @@ class Run {
   void operator()();
 
  private:
+  std::string best_by() const { return a_.recipe == "paper-2d" ? "val_iou" : "val_dice"; }
   ModelFile initial_model() const;
   nn::Input prepare(const nn::Example& example, Rng* rng) const;
   nn::NamedScores validate();
@@ -127,7 +128,6 @@ class Run {
   nn::Optimizer optimizer_;
   nn::Forward forward_;
   StatusLine status_;
-  double best_ = 0;
 };
 
 Recipe recipe_of(const Arguments& a) {
@@ -186,7 +186,7 @@ void Run::operator()() {
                                         .batch = a_.batch,
                                         .seed = a_.seed,
                                         .folder = out_,
-                                        .best_by = a_.recipe == "paper-2d" ? "val_iou" : "val_dice",
+                                        .best_by = best_by(),
                                         .settings = settings,
                                         .allow_drift = a_.allow_drift});
   trainer.on_step = [this](const nn::StepReport& r) { on_step(r); };
@@ -206,9 +206,9 @@ void Run::operator()() {
   trainer.run();
   status_.clear();
   const nn::Progress& done = trainer.progress();
-  std::printf("best epoch %lld of %lld: %s %.4f\n%s\n", static_cast<long long>(done.best_epoch),
-              static_cast<long long>(done.epoch), a_.recipe == "paper-2d" ? "val_iou" : "val_dice", done.best,
-              (out_ / "model.safetensors").c_str());
+  std::cout << "best epoch " << done.best_epoch << " of " << done.epoch << ": " << best_by() << " "
+            << fixed(done.best, 4) << '\n'
+            << (out_ / "model.safetensors").string() << '\n';
 }
 
 // Reads everything once: a bad file ends a run now and not in an hour; what fits stays in memory.
