@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "autograd/ops.h"
 #include "core/error.h"
@@ -35,6 +36,8 @@ struct Arguments {
   double rate = 0.02;
   uint64_t seed = 0;
   bool resume = false, allow_drift = false;
+  std::string network;  // JSON, and names: of the run that goes on; else empty
+  std::vector<std::string> classes;
   Machine machine;
   CLI::App* app = nullptr;
 };
@@ -82,6 +85,11 @@ void recall(Arguments& a, const fs::path& config) {
   take("lr", a.rate);
   take("seed", a.seed);
   take("init", a.init);
+  if (!fs::exists(config.parent_path() / "last.safetensors")) return;
+  check(run.contains("network") && run.contains("classes") && run["classes"].is_array(), ErrorKind::data, "[",
+        config.string(), "] expected the network and classes of the run");
+  a.network = run["network"].dump();
+  for (const auto& name : run["classes"]) a.classes.push_back(name.is_string() ? name.get<std::string>() : name.dump());
 }
 
 int64_t class_folders(const fs::path& data) {
@@ -117,6 +125,7 @@ class Run {
   void write_curves(const nn::Table& metrics) const;
   void write_overlays() const;
   void check_data();
+  void warn_of_overlap();
 
   Arguments a_;
   fs::path out_;
@@ -158,18 +167,23 @@ Run::Run(Arguments arguments)
   if (!model_.tensors.empty()) net_.store().load(model_.tensors, a_.init);
 }
 
-// The network to start from: that of --init, or the default one for these classes without weights.
+// The network to start from: that of the run that goes on, that of --init with its weights, or the default one.
 ModelFile Run::initial_model() const {
   ModelFile model;
-  if (!a_.init.empty()) {
+  std::string source = "config.json";
+  if (!a_.network.empty()) {
+    model.config = Config::from_json(a_.network, source);
+    model.classes = a_.classes;
+  } else if (!a_.init.empty()) {
     model = load_model(a_.init, a_.recipe);
-    check(model.config.rank == 2 && model.config.classes == folder_.classes, ErrorKind::model, "[", a_.init,
-          "] expected a 2D network of ", folder_.classes, " classes, as ", (folder_.root / "masks").string(),
-          " has, got rank ", model.config.rank, ", classes ", model.config.classes);
+    source = a_.init;
   } else {
     model.config.classes = folder_.classes;
     for (int64_t k = 0; k < folder_.classes; ++k) model.classes.push_back("class " + std::to_string(k));
   }
+  check(model.config.rank == 2 && model.config.classes == folder_.classes, ErrorKind::model, "[", source,
+        "] expected a 2D network of ", folder_.classes, " classes, as ", (folder_.root / "masks").string(),
+        " has, got rank ", model.config.rank, ", classes ", model.config.classes);
   model.recipe = recipe_;
   return model;
 }
@@ -199,6 +213,7 @@ void Run::operator()() {
   if (saved) trainer.resume();
   write_config(settings);
   check_data();
+  warn_of_overlap();
   status_.print(text(saved ? "resuming after step " : "training from step ", trainer.progress().step, " of ", steps,
                      ": ", train_.size(), " images, ", val_.size(), " for validation, ", folder_.classes,
                      " class(es), ", net_.store().trained_elements(), " parameters, ",
@@ -218,6 +233,13 @@ void Run::check_data() {
       data->example(i);
       status_.show(text("reading images: ", i + 1, " of ", data->size()));
     }
+}
+
+void Run::warn_of_overlap() {
+  const std::set<std::string> trained(train_.stems().begin(), train_.stems().end());
+  const auto both = std::count_if(val_.stems().begin(), val_.stems().end(),
+                                  [&](const std::string& stem) { return trained.contains(stem); });
+  if (both > 0) status_.print(text("warning: ", both, " names stand in both lists; validation will look too good"));
 }
 
 nn::Input Run::prepare(const nn::Example& example, Rng* rng) const {
@@ -275,7 +297,8 @@ void Run::on_epoch(const nn::Table& metrics, bool best) {
                                 {"init", fs::path(a_.init).filename().string()},
                                 {"val_dice", metrics.column("val_dice").back()},
                                 {"val_iou", metrics.column("val_iou").back()},
-                                {"lgmsnet", LGMS_VERSION}};
+                                {"lgmsnet", LGMS_VERSION},
+                                {"commit", LGMS_COMMIT}};
     model_.training = training.dump();
     save_model(out_ / "model.safetensors", model_);
     write_overlays();
