@@ -1,13 +1,20 @@
-// The LMS blocks' depthwise convolutions, all four kernel sizes at once, on the network's shapes. One thread.
-#include <benchmark/benchmark.h>
-
-#include <string>
-
-#include "core/rng.h"
+// The LMS blocks' depthwise convolutions, all four kernel sizes at once, on the network's shapes. The oneDNN rows are
+// four convolutions one after another in the layouts that oneDNN likes best: no reorders, no concatenation, no
+// residual.
+#include "bench/support.h"
+#include "core/error.h"
 #include "kernels/multiscale_depthwise/multiscale_depthwise.h"
 
-namespace lgms::kernels {
+#if LGMS_HAVE_ONEDNN
+#include <omp.h>
+
+#include <oneapi/dnnl/dnnl.hpp>
+#endif
+
+namespace lgms::bench {
 namespace {
+
+using kernels::Quarters;
 
 struct Layer {
   const char* name;
@@ -21,55 +28,109 @@ const Layer layers[] = {
     {"enc3_24x24x24", 1, 24, 24, 24, 32, true},
 };
 
-enum class Pass { forward, data_gradient, weight_gradient };
-
-Tensor normals(const Shape& shape) {
-  const Tensor t = Tensor::empty(shape);
-  Rng rng(1, Purpose::test);
-  for (float& v : t.span<float>()) v = static_cast<float>(rng.normal());
-  return t;
+double flops_of(const Layer& l) {
+  double taps = 0;
+  for (const double k : {3, 5, 7, 9}) taps += l.volume ? k * k * k : k * k;
+  return 2.0 * taps / 4 * static_cast<double>(l.n * l.d * l.h * l.w * l.c);
 }
 
-// The op itself, threads included, with the ISA capped to the row that is measured.
-void run(benchmark::State& state, Isa isa, Pass pass, const Layer& l) {
-  Context context({.threads = 1, .isa = isa, .memory_limit = 0, .log = {}, .executor = {}});
-  const Context::Scope scope(context);
-  const Shape shape{l.n, l.d, l.h, l.w, l.c};
-  const Tensor x = normals(shape), y = normals(shape), bias = normals({l.c / 4});
-  Tensor weights[4], dbiases[4];
-  int64_t taps = 0;
-  for (int64_t q = 0; q < 4; ++q) {
-    const int64_t k = 3 + 2 * q, g = l.c / 4;
-    taps += k * k * (l.volume ? k : 1);
-    weights[q] = normals(l.volume ? Shape{g, 1, k, k, k} : Shape{g, 1, k, k});
-    dbiases[q] = normals({g});
+struct Problem {
+  Tensor x, y, weights[4], biases[4];
+  explicit Problem(const Layer& l) : x(normals({l.n, l.d, l.h, l.w, l.c})), y(normals(x.shape())) {
+    for (int64_t q = 0; q < 4; ++q) {
+      const int64_t k = 3 + 2 * q, g = l.c / 4;
+      weights[q] = normals(l.volume ? Shape{g, 1, k, k, k} : Shape{g, 1, k, k});
+      biases[q] = normals({g});
+    }
   }
-  const Quarters w{weights[0], weights[1], weights[2], weights[3]}, b{bias, bias, bias, bias};
-  const Quarters db{dbiases[0], dbiases[1], dbiases[2], dbiases[3]};
+  Quarters w() const { return {weights[0], weights[1], weights[2], weights[3]}; }
+  Quarters b() const { return {biases[0], biases[1], biases[2], biases[3]}; }
+};
+
+#if LGMS_HAVE_ONEDNN
+using dnnl::memory;
+
+void run_onednn(benchmark::State& state, const Layer& l, bool weight_gradient) {
+  omp_set_num_threads(1);
+  const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  dnnl::stream stream(engine);
+  std::vector<std::pair<dnnl::primitive, std::unordered_map<int, memory>>> calls;
+  for (int64_t k = 3; k <= 9; k += 2) {
+    const auto shape = [&](memory::dims first, int64_t d, int64_t h, int64_t w) {
+      if (l.volume) first.push_back(d);
+      first.insert(first.end(), {h, w});
+      return memory::desc(first, memory::data_type::f32, memory::format_tag::any);
+    };
+    const int64_t g = l.c / 4;
+    const auto x = shape({l.n, g}, l.d, l.h, l.w), w = shape({g, 1, 1}, k, k, k);
+    const memory::desc bias({g}, memory::data_type::f32, memory::format_tag::x);
+    const memory::dims one(l.volume ? 3 : 2, 1), pad(l.volume ? 3 : 2, k / 2);
+    constexpr auto direct = dnnl::algorithm::convolution_direct;
+    using Forward = dnnl::convolution_forward;
+    using Gradient = dnnl::convolution_backward_weights;
+#if DNNL_VERSION_MAJOR >= 3
+    const Forward::primitive_desc forward(engine, dnnl::prop_kind::forward_training, direct, x, w, bias, x, one, pad,
+                                          pad);
+#else
+    const Forward::primitive_desc forward({dnnl::prop_kind::forward_training, direct, x, w, bias, x, one, pad, pad},
+                                          engine);
+#endif
+    const auto filled = [&](const memory::desc& desc) {
+      memory m(desc, engine);
+      std::fill_n(static_cast<float*>(m.get_data_handle()), desc.get_size() / sizeof(float), 0.5f);
+      return m;
+    };
+    if (!weight_gradient) {
+      calls.push_back({Forward(forward),
+                       {{DNNL_ARG_SRC, filled(forward.src_desc())},
+                        {DNNL_ARG_WEIGHTS, filled(forward.weights_desc())},
+                        {DNNL_ARG_BIAS, filled(forward.bias_desc())},
+                        {DNNL_ARG_DST, filled(forward.dst_desc())}}});
+      continue;
+    }
+#if DNNL_VERSION_MAJOR >= 3
+    const Gradient::primitive_desc gradient(engine, direct, x, w, bias, x, one, pad, pad, forward);
+#else
+    const Gradient::primitive_desc gradient({direct, x, w, bias, x, one, pad, pad}, engine, forward);
+#endif
+    calls.push_back({Gradient(gradient),
+                     {{DNNL_ARG_SRC, filled(gradient.src_desc())},
+                      {DNNL_ARG_DIFF_WEIGHTS, filled(gradient.diff_weights_desc())},
+                      {DNNL_ARG_DIFF_BIAS, filled(gradient.diff_bias_desc())},
+                      {DNNL_ARG_DIFF_DST, filled(gradient.diff_dst_desc())}}});
+  }
   for (auto _ : state) {
-    if (pass == Pass::forward) multiscale_depthwise_forward(x, w, b, true, y);
-    if (pass == Pass::data_gradient) multiscale_depthwise_data_gradient(x, w, true, y);
-    if (pass == Pass::weight_gradient) multiscale_depthwise_weight_gradient(x, y, w, db);
-    benchmark::ClobberMemory();
+    for (auto& [primitive, arguments] : calls) primitive.execute(stream, arguments);
+    stream.wait();
   }
-  const double flops = 2.0 * static_cast<double>(taps * x.numel() / 4);
-  state.counters["GFLOP/s"] = benchmark::Counter(flops * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["FLOP/s"] = benchmark::Counter(flops_of(l), benchmark::Counter::kIsIterationInvariantRate);
 }
+
+void add_onednn_row(const char* op, const Layer& l, bool weight_gradient) {
+  const dnnl_version_t& v = *dnnl_version();
+  const std::string name = text(op, "/onednn_", v.major, ".", v.minor, ".", v.patch, "/", l.name);
+  benchmark::RegisterBenchmark(name.c_str(), run_onednn, l, weight_gradient)->Unit(benchmark::kMicrosecond);
+}
+#else
+void add_onednn_row(const char*, const Layer&, bool) {}
+#endif
 
 const bool registered = [] {
-  for (const Layer& l : layers)
-    for (const auto& impl : multiscale_depthwise_forward_impls()) {
-      if (!supported(impl.isa)) continue;
-      const auto add = [&](const char* op, Pass pass) {
-        const std::string name = std::string(op) + "/" + impl.name + "/" + l.name;
-        benchmark::RegisterBenchmark(name.c_str(), run, impl.isa, pass, l)->Unit(benchmark::kMicrosecond);
-      };
-      add("multiscale_depthwise_forward", Pass::forward);
-      add("multiscale_depthwise_data_gradient", Pass::data_gradient);
-      add("multiscale_depthwise_weight_gradient", Pass::weight_gradient);
-    }
+  for (const Layer& l : layers) {
+    const auto add = [&](const char* op, const auto& impls, auto call) {
+      add_rows(op, impls, l.name, "FLOP/s", flops_of(l), [=] { return [p = Problem(l), call] { call(p); }; });
+    };
+    add("multiscale_depthwise_forward", kernels::multiscale_depthwise_forward_impls(),
+        [](const Problem& p) { kernels::multiscale_depthwise_forward(p.x, p.w(), p.b(), true, p.y); });
+    add_onednn_row("multiscale_depthwise_forward", l, false);
+    add("multiscale_depthwise_data_gradient", kernels::multiscale_depthwise_forward_impls(),
+        [](const Problem& p) { kernels::multiscale_depthwise_data_gradient(p.y, p.w(), true, p.x); });
+    add("multiscale_depthwise_weight_gradient", kernels::multiscale_depthwise_weight_gradient_impls(),
+        [](const Problem& p) { kernels::multiscale_depthwise_weight_gradient(p.x, p.y, p.w(), p.b()); });
+    if (!l.volume) add_onednn_row("multiscale_depthwise_weight_gradient", l, true);
+  }
   return true;
 }();
 
 }  // namespace
-}  // namespace lgms::kernels
+}  // namespace lgms::bench

@@ -21,6 +21,7 @@ struct Ymm {
   }
   static v broadcast(float a) { return _mm256_set1_ps(a); }
   static v fma(v a, v b, v c) { return _mm256_fmadd_ps(a, b, c); }
+  static v add(v a, v b) { return _mm256_add_ps(a, b); }
 };
 
 }  // namespace

@@ -14,6 +14,7 @@ struct Zmm {
   static void store(float* p, v a, int64_t n) { _mm512_mask_storeu_ps(p, first(n), a); }
   static v broadcast(float a) { return _mm512_set1_ps(a); }
   static v fma(v a, v b, v c) { return _mm512_fmadd_ps(a, b, c); }
+  static v add(v a, v b) { return _mm512_add_ps(a, b); }
 };
 
 }  // namespace

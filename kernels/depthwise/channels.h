@@ -3,8 +3,8 @@
 // namespace), compiled for its own instruction set. Lanes are channels; a window slides along a row of the image with
 // its nine pixels in registers, so that each pixel is loaded once per row of the window.
 //
-// V::v is a vector of V::L floats with broadcast and fma; load and store take the number of channels that are left and
-// touch no more.
+// V::v is a vector of V::L floats with broadcast, fma and add; load and store take the number of channels that are left
+// and touch no more.
 #include "kernels/depthwise/depthwise.h"
 
 namespace lgms::kernels {
@@ -93,50 +93,52 @@ void forward(const Dims& d, int64_t first, int64_t last, const float* x, const f
     }
 }
 
-// sums[t] += dy times the pixel under tap t, over one row.
+// dweight[t] += dy times the pixel under tap t of the kernel's slice dz, dbias (unless null) += dy, over one row.
 template <class V>
 void weight_gradient_row3(const Dims& d, int64_t row, int64_t dz, int64_t c, const float* x, const float* dy,
-                          float* sums) {
-  typename V::v sum[9];
+                          float* dweight, float* dbias) {
+  typename V::v sum[9], total = V::broadcast(0);
 #pragma GCC unroll 9
-  for (int t = 0; t < 9; ++t) sum[t] = V::load(sums + t * d.c + c, d.c - c);
+  for (int t = 0; t < 9; ++t) sum[t] = V::load(dweight + t * d.c + c, d.c - c);
   Window<V> window(d, row, dz, c, x);
   dy += row * d.w * d.ldy + c;
   for (int64_t i = 0; i < d.w; ++i, dy += d.ldy) {
     window.advance();
     const typename V::v g = V::load(dy, d.c - c);
+    total = V::add(total, g);
 #pragma GCC unroll 9
     for (int t = 0; t < 9; ++t) sum[t] = V::fma(window.x[t / 3][t % 3], g, sum[t]);
   }
 #pragma GCC unroll 9
-  for (int t = 0; t < 9; ++t) V::store(sums + t * d.c + c, sum[t], d.c - c);
+  for (int t = 0; t < 9; ++t) V::store(dweight + t * d.c + c, sum[t], d.c - c);
+  if (dbias) V::store(dbias + c, V::add(V::load(dbias + c, d.c - c), total), d.c - c);
 }
 
-// dbias += dy and, for k = 1, dweight += dy * x over one row.
 template <class V>
 void weight_gradient_row1(const Dims& d, int64_t row, int64_t c, const float* x, const float* dy, float* dweight,
                           float* dbias) {
-  const typename V::v one = V::broadcast(1);
-  typename V::v product = V::load(dweight + c, d.c - c), sum = V::load(dbias + c, d.c - c);
+  typename V::v sum = V::load(dweight + c, d.c - c), total = V::load(dbias + c, d.c - c);
   for (int64_t p = row * d.w; p < (row + 1) * d.w; ++p) {
     const typename V::v g = V::load(dy + p * d.ldy + c, d.c - c);
-    if (d.kw == 1) product = V::fma(V::load(x + p * d.ldx + c, d.c - c), g, product);
-    sum = V::fma(g, one, sum);
+    sum = V::fma(V::load(x + p * d.ldx + c, d.c - c), g, sum);
+    total = V::add(total, g);
   }
-  if (d.kw == 1) V::store(dweight + c, product, d.c - c);
-  V::store(dbias + c, sum, d.c - c);
+  V::store(dweight + c, sum, d.c - c);
+  V::store(dbias + c, total, d.c - c);
 }
 
 template <class V>
 void weight_gradient(const Dims& d, int64_t first, int64_t last, const float* x, const float* dy, float* partial) {
   const int64_t pz = d.kd / 2, taps = d.kd * d.kh * d.kw;
+  float* dbias = partial + taps * d.c;
   for (int64_t i = 0; i < (taps + 1) * d.c; ++i) partial[i] = 0;
   for (int64_t row = first; row < last; ++row)
     for (int64_t c = 0; c < d.c; c += V::L) {
-      weight_gradient_row1<V>(d, row, c, x, dy, partial, partial + taps * d.c);
+      if (d.kw == 1) weight_gradient_row1<V>(d, row, c, x, dy, partial, dbias);
       for (int64_t dz = -pz; dz <= pz && d.kw == 3; ++dz) {
         const int64_t z = row / d.h % d.d + dz;
-        if (z >= 0 && z < d.d) weight_gradient_row3<V>(d, row, dz, c, x, dy, partial + (dz + pz) * 9 * d.c);
+        if (z < 0 || z >= d.d) continue;
+        weight_gradient_row3<V>(d, row, dz, c, x, dy, partial + (dz + pz) * 9 * d.c, dz == 0 ? dbias : nullptr);
       }
     }
 }

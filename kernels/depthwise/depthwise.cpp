@@ -5,7 +5,13 @@
 namespace lgms::kernels {
 namespace {
 
-constexpr Impl<DepthwiseForward> forward_impls[] = {{"reference", Isa::reference, depthwise_forward_reference<float>}};
+constexpr Impl<DepthwiseForward> forward_impls[] = {
+#if LGMS_X86
+    {"avx512", Isa::avx512, depthwise_forward_avx512},
+    {"avx2", Isa::avx2, depthwise_forward_avx2},
+#endif
+    {"generic", Isa::generic, depthwise_forward_generic},
+    {"reference", Isa::reference, depthwise_forward_reference<float>}};
 constexpr Impl<DepthwiseWeightGradient> weight_gradient_impls[] = {
 #if LGMS_X86
     {"avx512", Isa::avx512, depthwise_weight_gradient_avx512},

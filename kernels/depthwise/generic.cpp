@@ -21,6 +21,7 @@ struct Four {
   }
   static v broadcast(float a) { return v{a, a, a, a}; }
   static v fma(v a, v b, v c) { return a * b + c; }
+  static v add(v a, v b) { return a + b; }
 };
 
 }  // namespace

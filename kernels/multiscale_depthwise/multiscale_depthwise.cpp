@@ -1,7 +1,5 @@
 #include "kernels/multiscale_depthwise/multiscale_depthwise.h"
 
-#include <vector>
-
 #include "kernels/multiscale_depthwise/reference.h"
 
 namespace lgms::kernels {
