@@ -1,0 +1,162 @@
+// The verbs that look and check, from outside: verify, summary, info, convert, gradcheck, devices.
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "core/io/safetensors.h"
+#include "lgmsnet/lgmsnet.h"
+#include "lgmsnet/model_file.h"
+#include "tests/support/folder.h"
+#include "tests/support/program.h"
+#include "tests/support/testing.h"
+
+using namespace lgms;
+using nlohmann::json;
+using testing::Outcome;
+namespace fs = std::filesystem;
+
+namespace {
+
+const fs::path kGolden = fs::path(LGMS_TEST_DATA) / "golden";
+
+Outcome run(const std::vector<std::string>& arguments) { return testing::run_program(LGMS_PROGRAM, arguments); }
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+ModelFile untrained() {
+  ModelFile model;
+  model.recipe.size = {32, 32};
+  model.classes = {"nucleus"};
+  model.training = "{}";
+  model.tensors = LGMSNet(model.config, 3).store().tensors();
+  return model;
+}
+
+}  // namespace
+
+TEST_CASE("program: help lists every verb; nonsense is usage, exit 2") {
+  const Outcome help = run({"--help"});
+  CHECK(help.code == 0);
+  for (const char* verb :
+       {"train", "eval", "predict", "summary", "info", "convert", "verify", "gradcheck", "bench", "devices"}) {
+    CHECK(contains(help.out, verb));
+    CHECK(run({verb, "--help"}).code == 0);
+    CHECK(run({verb, "--no-such-flag"}).code == 2);
+  }
+  CHECK(contains(run({"--version"}).out, "lgmsnet "));
+  CHECK(run({}).code == 2);
+  CHECK(run({"segment"}).code == 2);
+  CHECK(run({"verify", (kGolden / "net_2d.safetensors").string(), "--dtype", "f16"}).code == 2);
+}
+
+TEST_CASE("verify: a golden file passes, one changed weight ends with 6, absent groups are shown as absent") {
+  const testing::Folder folder;
+  const Outcome good = run({"verify", (kGolden / "net_3d.safetensors").string(), "--json", "-t", "2"});
+  CAPTURE(good.err);
+  REQUIRE(good.code == 0);
+  const json report = json::parse(good.out);
+  CHECK(report["passed"] == true);
+  CHECK(report["tensors"].size() > 300);
+
+  io::Safetensors golden = io::read_safetensors(kGolden / "net_2d.safetensors");
+  std::erase_if(golden.tensors, [](const NamedTensor& t) { return contains(t.name, "train."); });
+  io::write_safetensors(folder / "eval.safetensors", golden.tensors, golden.metadata);
+  const Outcome part = run({"verify", (folder / "eval.safetensors").string(), "--dtype", "f32"});
+  CHECK(part.code == 0);
+  CHECK(contains(part.out, "absent"));
+
+  for (NamedTensor& t : golden.tensors)
+    if (t.name == "weights.Up4.up.1.weight") t.tensor.data<float>()[0] += 0.1f;
+  io::write_safetensors(folder / "changed.safetensors", golden.tensors, golden.metadata);
+  for (const char* dtype : {"f64", "f32"}) {
+    const Outcome bad = run({"verify", (folder / "changed.safetensors").string(), "--dtype", dtype});
+    CHECK(bad.code == 6);
+    CHECK(contains(bad.out, "FAILED"));
+    CHECK(contains(bad.err, "changed.safetensors"));
+  }
+}
+
+TEST_CASE("verify: what is no golden file is a bad model, exit 4") {
+  const testing::Folder folder;
+  CHECK(run({"verify", (folder / "absent.safetensors").string()}).code == 4);
+  save_model(folder / "model.safetensors", untrained());
+  const Outcome model = run({"verify", (folder / "model.safetensors").string()});
+  CHECK(model.code == 4);
+  CHECK(contains(model.err, "expected a golden file"));
+}
+
+TEST_CASE("summary: the paper's parameters and operations; info: what the file says of itself") {
+  const json flat = json::parse(run({"summary", "--json"}).out);
+  CHECK(flat["parameters"] == 2321393);
+  CHECK(flat["gflop"].get<double>() == doctest::Approx(9.405).epsilon(1e-4));
+  CHECK(flat["gflop_with_attention"].get<double>() == doctest::Approx(10.04).epsilon(1e-3));
+  CHECK(json::parse(run({"summary", "--config", "3d", "--json"}).out)["parameters"] == 6193742);
+  CHECK(contains(run({"summary"}).out, "2321393"));
+  CHECK(run({"summary", "--size", "100"}).code == 2);
+  CHECK(run({"summary", "--config", "4d"}).code == 2);
+
+  const testing::Folder folder;
+  save_model(folder / "model.safetensors", untrained());
+  const Outcome info = run({"info", (folder / "model.safetensors").string(), "--json"});
+  REQUIRE(info.code == 0);
+  CHECK(json::parse(info.out)["tensors"] == 372);
+  CHECK(json::parse(info.out)["classes"] == json{"nucleus"});
+}
+
+TEST_CASE("convert: a PyTorch checkpoint becomes the same weights with a recipe; other files are refused, exit 4") {
+  const testing::Folder folder;
+  const std::string out = (folder / "out.safetensors").string(), pth = (kGolden / "net_2d.pth").string();
+  CHECK(run({"convert", pth, "-o", out}).code == 2);  // no recipe named
+  const Outcome done = run({"convert", pth, "-o", out, "--recipe", "paper-2d", "--size", "64"});
+  CAPTURE(done.err);
+  REQUIRE(done.code == 0);
+  const ModelFile model = load_model(out);
+  CHECK(model.recipe.divide_again);
+  CHECK(model.recipe.size[0] == 64);
+  const io::Safetensors golden = io::read_safetensors(kGolden / "net_2d.safetensors");
+  for (const NamedTensor& t : model.tensors) {
+    CAPTURE(t.name);
+    REQUIRE(golden.find("weights." + t.name) != nullptr);
+    CHECK(testing::max_difference(t.tensor, *golden.find("weights." + t.name)) == 0);
+  }
+  const Outcome refused = run({"convert", out, "-o", (folder / "again.safetensors").string(), "--recipe", "paper-2d"});
+  CHECK(refused.code == 4);
+  CHECK_FALSE(fs::exists(folder / "again.safetensors"));
+}
+
+TEST_CASE("models: not a number, a newer format, no recipe: exit 4, with the file and the remedy in the message") {
+  const testing::Folder folder;
+  const std::string picture = (fs::path(LGMS_TEST_DATA) / "nuclei" / "images").string();
+  const auto predict = [&](const fs::path& model) {
+    return run({"predict", "-m", model.string(), "-i", picture, "-o", (folder / "out").string()});
+  };
+  ModelFile model = untrained();
+  save_model(folder / "good.safetensors", model);
+  io::Safetensors raw = io::read_safetensors(folder / "good.safetensors");
+  io::Metadata newer = raw.metadata, bare;
+  newer["lgms.format"] = "2";
+  io::write_safetensors(folder / "newer.safetensors", raw.tensors, newer);
+  io::write_safetensors(folder / "bare.safetensors", raw.tensors, bare);
+  raw.tensors[0].tensor = Tensor::full(raw.tensors[0].tensor.shape(), NAN);
+  io::write_safetensors(folder / "nan.safetensors", raw.tensors, raw.metadata);
+
+  const Outcome a = predict(folder / "newer.safetensors"), b = predict(folder / "bare.safetensors"),
+                c = predict(folder / "nan.safetensors");
+  CHECK(a.code == 4);
+  CHECK(contains(a.err, "newer lgmsnet"));
+  CHECK(b.code == 4);
+  CHECK(contains(b.err, "--recipe"));
+  CHECK(c.code == 4);
+  CHECK(contains(c.err, "expected finite numbers"));
+  CHECK_FALSE(fs::exists(folder / "out"));
+}
+
+TEST_CASE("gradcheck and devices: run, and say so in JSON") {
+  const Outcome all = run({"gradcheck", "--json"});
+  CHECK(all.code == 0);
+  CHECK(json::parse(all.out).size() > 20);
+  CHECK(run({"gradcheck", "--tolerance", "0"}).code == 6);
+  CHECK(json::parse(run({"devices", "--json"}).out)["cpus"].get<int>() >= 1);
+}
+
+TEST_CASE("program: results that cannot be written are an error, exit 1") {
+  CHECK(testing::run_program("/bin/sh", {"-c", text(LGMS_PROGRAM, " summary --json > /dev/full")}).code == 1);
+}
