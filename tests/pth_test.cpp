@@ -75,7 +75,7 @@ TEST_CASE("pth: tensors of every type, transposed, sliced, empty, scalar, and pa
   REQUIRE(tensors.size() == want.size());
   for (size_t i = 0; i < want.size(); ++i) {
     const auto& [name, dtype, shape, elements] = want[i];
-    CAPTURE(name);
+    CAPTURE(tensors[i].name);
     CHECK(tensors[i].name == name);
     CHECK(tensors[i].tensor.dtype() == dtype);
     CHECK(tensors[i].tensor.shape() == shape);
