@@ -6,7 +6,7 @@
 namespace lgms::kernels {
 namespace {
 
-typedef float Vector __attribute__((vector_size(16)));
+typedef float Vector __attribute__((vector_size(16), may_alias));
 typedef int32_t Bits __attribute__((vector_size(16)));
 
 constexpr int kVectors = 4;
