@@ -1,8 +1,9 @@
+#include "kernels/max_pool/max_pool.h"
+
 #include <cmath>
 
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
-#include "kernels/max_pool/max_pool.h"
 #include "tests/support/testing.h"
 
 using namespace lgms;

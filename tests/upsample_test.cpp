@@ -1,8 +1,9 @@
+#include "kernels/upsample/upsample.h"
+
 #include <cmath>
 
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
-#include "kernels/upsample/upsample.h"
 #include "tests/support/testing.h"
 
 using namespace lgms;
