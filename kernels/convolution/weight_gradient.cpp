@@ -6,10 +6,9 @@ namespace lgms::kernels {
 namespace {
 
 constexpr const char* kOp = "convolution_weight_gradient";
-constexpr int64_t kChunk = 64;           // lanes of a that one piece of work handles
-constexpr int64_t kPartials = 16 << 20;  // bytes of partials, at most
-constexpr int64_t kSlab = 1024;          // pixels per unit, about
-constexpr int64_t kPixels = 2048;        // pixels per partial, at least
+constexpr int64_t kPartials = 4 << 20;  // bytes of partials, about
+constexpr int64_t kSlab = 1024;         // pixels per unit, about
+constexpr int64_t kPixels = 4096;       // pixels per partial, at least
 
 int64_t round_up(int64_t n, int64_t m) { return (n + m - 1) / m * m; }
 
@@ -22,12 +21,15 @@ bool accepts_winograd(const CorrelationDims& d) {
 
 constexpr CorrelationImpl impls[] = {
 #if LGMS_X86
-    {"avx512 winograd", Isa::avx512, accepts_winograd, correlation_scratch_avx512_winograd,
-     correlation_avx512_winograd},
+    {"avx512 winograd", Isa::avx512, accepts_winograd, correlation_winograd_scratch_avx512,
+     correlation_winograd_avx512},
     {"avx512", Isa::avx512, accepts_all, correlation_scratch_avx512, correlation_avx512},
+    {"avx2 winograd", Isa::avx2, accepts_winograd, correlation_winograd_scratch_avx2, correlation_winograd_avx2},
     {"avx2", Isa::avx2, accepts_all, correlation_scratch_avx2, correlation_avx2},
 #endif
-    {"generic", Isa::generic, accepts_all, no_scratch, correlation_generic},
+    {"generic winograd", Isa::generic, accepts_winograd, correlation_winograd_scratch_generic,
+     correlation_winograd_generic},
+    {"generic", Isa::generic, accepts_all, correlation_scratch_generic, correlation_generic},
     {"reference", Isa::reference, accepts_all, no_scratch, correlation_reference<float>},
 };
 
@@ -97,62 +99,70 @@ Blocks blocks(const CorrelationDims& d, int64_t partial_bytes) {
 template <class T>
 void add_partials(const ConvolutionDims& c, const CorrelationDims& d, bool swapped, int64_t count, const T* partials,
                   T* dweight) {
-  const int64_t taps = d.taps(), tiles = d.ldp / 16, size = c.groups * taps * d.cb * d.ldp;
-  Context::current().parallel(c.groups * tiles, [&](int64_t piece, int) {
-    const int64_t g = piece / tiles, first = piece % tiles * 16, lanes = std::min<int64_t>(16, d.ca - first);
-    for (int64_t j = 0; j < d.cb; ++j)
-      for (int64_t t = 0; t < taps; ++t) {
+  const int64_t taps = d.taps(), size = c.groups * taps * d.cb * d.ldp;
+  parallel_ranges(c.groups * d.cb, 1 + 4096 / (taps * d.ldp * count + 1), [&](int64_t first, int64_t last, int) {
+    for (int64_t at = first * taps; at < last * taps; ++at) {
+      const int64_t g = at / taps / d.cb, j = at / taps % d.cb, t = at % taps;
+      const T* row = partials + ((g * taps + t) * d.cb + j) * d.ldp;
+      // dweight[o,i,t] with o, i = a's and b's channels, or b's and a's.
+      T* to = dweight + (swapped ? (g * d.cb + j) * d.ca * taps + t : (g * d.ca * d.cb + j) * taps + taps - 1 - t);
+      const int64_t step = swapped ? taps : d.cb * taps;
+      for (int64_t i = 0; i < d.ca; i += 16) {
         double sum[16] = {};
-        const T* p = partials + ((g * taps + t) * d.cb + j) * d.ldp + first;
         for (int64_t block = 0; block < count; ++block)
-          for (int64_t i = 0; i < 16; ++i) sum[i] += static_cast<double>(p[block * size + i]);
-        for (int64_t i = 0; i < lanes; ++i) {
-          const int64_t row = swapped ? (g * d.cb + j) * d.ca + first + i : (g * d.ca + first + i) * d.cb + j;
-          dweight[row * taps + (swapped ? t : taps - 1 - t)] = static_cast<T>(sum[i]);
-        }
+          for (int64_t k = 0; k < 16; ++k) sum[k] += static_cast<double>(row[block * size + i + k]);
+        for (int64_t k = 0; k < std::min<int64_t>(16, d.ca - i); ++k) to[(i + k) * step] = static_cast<T>(sum[k]);
       }
+    }
   });
 }
 
+// Lanes of a that one piece of work handles: many, so that b is packed or transformed once, but not so many that
+// threads have nothing to do. Where the lanes are cut changes no sum.
+int64_t lanes_of_a_piece(const CorrelationDims& d, int64_t pieces) {
+  const int64_t threads = Context::current().threads(), wanted = threads == 1 ? 1 : 2 * threads;
+  int64_t lanes = 256;
+  while (lanes > 32 && pieces * ((d.ca + lanes - 1) / lanes) < wanted) lanes /= 2;
+  return lanes;
+}
+
 template <class T>
-void weight_gradient(const ConvolutionDims& c, const T* x, const T* dy, T* dweight, CorrelationRun<T>* run,
-                     int64_t (*scratch_of)(const CorrelationDims&), const CorrelationDims& d, bool swapped) {
+void weight_gradient(const ConvolutionDims& c, bool swapped, const T* x, const T* dy, T* dweight, T* dbias,
+                     CorrelationRun<T>* run, CorrelationScratch* scratch_of) {
   Context& context = Context::current();
-  const int64_t size = c.groups * d.taps() * d.cb * d.ldp, chunks = (d.ca + kChunk - 1) / kChunk;
+  const CorrelationDims d = correlation(c, swapped);
+  const int64_t group = d.taps() * d.cb * d.ldp, size = c.groups * group;
   const Blocks cut = blocks(d, size * int64_t{sizeof(T)});
-  CorrelationDims chunk = d;
-  chunk.ca = std::min(d.ca, kChunk);
-  const int64_t scratch_size = round_up(scratch_of(chunk), 16);
+  const int64_t lanes = lanes_of_a_piece(d, cut.count * c.groups), chunks = (d.ca + lanes - 1) / lanes;
+  const auto chunk = [&](int64_t first) {
+    CorrelationDims part = d;
+    part.ca = std::min(d.ca - first, lanes);
+    return part;
+  };
+  const int64_t scratch_size = round_up(scratch_of(chunk(0)), 16);
   const Scratch partials(context.allocator(), cut.count * size * int64_t{sizeof(T)});
   const Scratch scratch(context.allocator(), context.threads() * scratch_size * int64_t{sizeof(T)});
+  // dy's sums: per block, and in it per group, a row of width; the first piece along the lanes writes those of b.
+  const int64_t width = round_up(c.cout / c.groups, 16), bias_size = dbias ? c.groups * width : 0;
+  const Scratch biases(context.allocator(), cut.count * bias_size * int64_t{sizeof(T)});
+  std::fill_n(biases.as<T>(), cut.count * bias_size, T{0});
   const T* a = swapped ? x : dy;
   const T* b = swapped ? dy : x;
   context.parallel(cut.count * c.groups * chunks, [&](int64_t piece, int worker) {
-    const int64_t block = piece / chunks / c.groups, g = piece / chunks % c.groups, first = piece % chunks * kChunk;
-    CorrelationDims mine = d;
-    mine.ca = std::min(d.ca - first, kChunk);
-    run(mine, cut.first(block), cut.last(block), a + g * d.ca + first, b + g * d.cb,
-        partials.as<T>() + block * size + g * d.taps() * d.cb * d.ldp + first, scratch.as<T>() + worker * scratch_size);
+    const int64_t block = piece / chunks / c.groups, g = piece / chunks % c.groups, first = piece % chunks * lanes;
+    T* bias = biases.as<T>() + block * bias_size + g * width;
+    const CorrelationSums<T> to{partials.as<T>() + block * size + g * group + first,
+                                dbias && !swapped ? bias + first : nullptr,
+                                dbias && swapped && first == 0 ? bias : nullptr};
+    run(chunk(first), cut.first(block), cut.last(block), a + g * d.ca + first, b + g * d.cb, to,
+        scratch.as<T>() + worker * scratch_size);
   });
   add_partials(c, d, swapped, cut.count, partials.as<const T>(), dweight);
-}
-
-// dbias[o] = sum of dy, one partial per block of rows.
-template <class T>
-void bias_gradient(const ConvolutionDims& c, const T* dy, T* dbias) {
-  Context& context = Context::current();
-  const Blocks cut = blocks_of(c.rows(), 1024, 1024);
-  const Scratch partials(context.allocator(), cut.count * c.cout * int64_t{sizeof(T)});
-  context.parallel(cut.count, [&](int64_t block, int) {
-    T* sum = partials.as<T>() + block * c.cout;
-    std::fill_n(sum, c.cout, T{0});
-    for (int64_t r = cut.first(block); r < cut.last(block); ++r)
-      for (int64_t o = 0; o < c.cout; ++o) sum[o] += dy[r * c.ldy + o];
-  });
-  for (int64_t o = 0; o < c.cout; ++o) {
+  for (int64_t o = 0; dbias && o < c.cout; ++o) {
     double sum = 0;
     for (int64_t block = 0; block < cut.count; ++block)
-      sum += static_cast<double>(partials.as<T>()[block * c.cout + o]);
+      sum += static_cast<double>(
+          biases.as<T>()[block * bias_size + o / (c.cout / c.groups) * width + o % (c.cout / c.groups)]);
     dbias[o] = static_cast<T>(sum);
   }
 }
@@ -193,18 +203,15 @@ void convolution_weight_gradient(const TensorView& x, const TensorView& dy, int6
                                  const TensorView& dbias) {
   const ConvolutionDims c = checked_dims(x, dy, groups, dweight, dbias);
   const bool swapped = lanes_are_inputs(c);
-  const CorrelationDims d = correlation(c, swapped);
   if (x.dtype() == DType::f64) {
-    weight_gradient<double>(c, x.data<double>(), dy.data<double>(), dweight.data<double>(),
-                            correlation_reference<double>, no_scratch, d, swapped);
-    if (dbias.defined()) bias_gradient(c, dy.data<double>(), dbias.data<double>());
+    weight_gradient<double>(c, swapped, x.data<double>(), dy.data<double>(), dweight.data<double>(),
+                            dbias.defined() ? dbias.data<double>() : nullptr, correlation_reference<double>,
+                            no_scratch);
   } else {
-    CorrelationDims chunk = d;
-    chunk.ca = std::min(d.ca, kChunk);
-    const CorrelationImpl& row = pick(correlation_impls(), [&](const CorrelationImpl& r) { return r.accepts(chunk); });
-    weight_gradient<float>(c, x.data<float>(), dy.data<float>(), dweight.data<float>(), row.run, row.scratch, d,
-                           swapped);
-    if (dbias.defined()) bias_gradient(c, dy.data<float>(), dbias.data<float>());
+    const CorrelationDims d = correlation(c, swapped);
+    const CorrelationImpl& row = pick(correlation_impls(), [&](const CorrelationImpl& r) { return r.accepts(d); });
+    weight_gradient<float>(c, swapped, x.data<float>(), dy.data<float>(), dweight.data<float>(),
+                           dbias.defined() ? dbias.data<float>() : nullptr, row.run, row.scratch);
   }
 }
 

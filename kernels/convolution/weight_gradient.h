@@ -32,10 +32,16 @@ struct Slab {
 int64_t correlation_units(const CorrelationDims& d);
 Slab correlation_slab(const CorrelationDims& d, int64_t unit);  // unit 0: the largest
 
-// Overwrites p with the sum over the units [first, last).
+// What a range of units gives: p is overwritten; to sum_a[ca] and sum_b[cb], where they are not null, the sums of a and
+// b over the pixels of the units are added.
 template <class T>
-using CorrelationRun = void(const CorrelationDims&, int64_t first, int64_t last, const T* a, const T* b, T* p,
-                            T* scratch);
+struct CorrelationSums {
+  T *p, *sum_a, *sum_b;
+};
+
+template <class T>
+using CorrelationRun = void(const CorrelationDims&, int64_t first, int64_t last, const T* a, const T* b,
+                            const CorrelationSums<T>& to, T* scratch);
 
 struct CorrelationImpl {
   const char* name;
@@ -45,10 +51,12 @@ struct CorrelationImpl {
   CorrelationRun<float>* run;
 };
 
-CorrelationRun<float> correlation_avx512_winograd, correlation_avx512, correlation_avx2, correlation_generic;
-int64_t correlation_scratch_avx512_winograd(const CorrelationDims&);
-int64_t correlation_scratch_avx512(const CorrelationDims&);
-int64_t correlation_scratch_avx2(const CorrelationDims&);
+using CorrelationScratch = int64_t(const CorrelationDims&);
+CorrelationRun<float> correlation_winograd_avx512, correlation_winograd_avx2, correlation_winograd_generic;
+CorrelationRun<float> correlation_avx512, correlation_avx2, correlation_generic;
+CorrelationScratch correlation_winograd_scratch_avx512, correlation_winograd_scratch_avx2,
+    correlation_winograd_scratch_generic;
+CorrelationScratch correlation_scratch_avx512, correlation_scratch_avx2, correlation_scratch_generic;
 
 // Implementations in this build, fastest first, reference last.
 std::span<const CorrelationImpl> correlation_impls();
