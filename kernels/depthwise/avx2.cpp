@@ -12,9 +12,13 @@ struct Ymm {
   static __m256i first(int64_t n) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
   }
-  static v load(const float* p, int64_t n) { return n >= L ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, first(n)); }
+  template <bool full>
+  static v load(const float* p, int64_t n) {
+    return full ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, first(n));
+  }
+  template <bool full>
   static void store(float* p, v a, int64_t n) {
-    if (n >= L)
+    if (full)
       _mm256_storeu_ps(p, a);
     else
       _mm256_maskstore_ps(p, first(n), a);

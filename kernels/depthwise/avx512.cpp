@@ -9,9 +9,18 @@ struct Zmm {
   using v = __m512;
   static constexpr int L = 16;
 
-  static __mmask16 first(int64_t n) { return static_cast<__mmask16>(n >= L ? 0xffff : (1 << n) - 1); }
-  static v load(const float* p, int64_t n) { return _mm512_maskz_loadu_ps(first(n), p); }
-  static void store(float* p, v a, int64_t n) { _mm512_mask_storeu_ps(p, first(n), a); }
+  static __mmask16 first(int64_t n) { return static_cast<__mmask16>((1 << n) - 1); }
+  template <bool full>
+  static v load(const float* p, int64_t n) {
+    return full ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(first(n), p);
+  }
+  template <bool full>
+  static void store(float* p, v a, int64_t n) {
+    if (full)
+      _mm512_storeu_ps(p, a);
+    else
+      _mm512_mask_storeu_ps(p, first(n), a);
+  }
   static v broadcast(float a) { return _mm512_set1_ps(a); }
   static v fma(v a, v b, v c) { return _mm512_fmadd_ps(a, b, c); }
   static v add(v a, v b) { return _mm512_add_ps(a, b); }

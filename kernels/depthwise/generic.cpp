@@ -9,12 +9,14 @@ struct Four {
   using unaligned = float __attribute__((vector_size(16), aligned(4), may_alias));
   static constexpr int L = 4;
 
+  template <bool full>
   static v load(const float* p, int64_t n) {
-    if (n >= L) return *reinterpret_cast<const unaligned*>(p);
+    if (full) return *reinterpret_cast<const unaligned*>(p);
     return v{p[0], n > 1 ? p[1] : 0.f, n > 2 ? p[2] : 0.f, 0.f};
   }
+  template <bool full>
   static void store(float* p, v a, int64_t n) {
-    if (n >= L)
+    if (full)
       *reinterpret_cast<unaligned*>(p) = a;
     else
       for (int64_t i = 0; i < n; ++i) p[i] = a[i];
