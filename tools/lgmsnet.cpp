@@ -1,5 +1,6 @@
 // The program: picks the verb, turns errors into messages and exit codes.
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <exception>
 #include <iostream>
 #include <new>
@@ -21,6 +22,7 @@ constexpr const char* kExitCodes =
 
 int main(int argc, char** argv) {
   using namespace lgms;
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of the write, not the end of the process
   CLI::App program(
       "LGMSNet, a network for medical image segmentation (arXiv 2508.15476): training and inference without a "
       "framework.\n"
