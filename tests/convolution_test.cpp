@@ -1,6 +1,7 @@
 #include "kernels/convolution/convolution.h"
 
 #include <cmath>
+#include <string>
 #include <string_view>
 
 #include "autograd/gradcheck.h"
@@ -121,7 +122,7 @@ TEST_CASE(
     for (const auto& impl : kernels::convolution_impls()) {
       const ConvolutionDims d = dims_of(c, x, x);
       if (!supported(impl.isa) || !impl.accepts(d)) continue;
-      CAPTURE(impl.name);
+      CAPTURE(std::string(impl.name));
       CAPTURE(c.x);
       CAPTURE(w.shape());
       const double bound = exact(impl) ? 0 : rounding(impl, w.numel() / c.cout) * 4 * 4;
@@ -138,7 +139,7 @@ TEST_CASE("convolution: every implementation is within eps * terms * max|x| max|
     const Tensor want = by_definition(x.to(DType::f64), w.to(DType::f64), b.to(DType::f64), c.groups);
     for (const auto& impl : kernels::convolution_impls()) {
       if (!supported(impl.isa) || !impl.accepts(dims_of(c, x, x))) continue;
-      CAPTURE(impl.name);
+      CAPTURE(std::string(impl.name));
       CAPTURE(c.x);
       CAPTURE(w.shape());
       CHECK(max_difference(run(impl, c, x, w, b, false), want) <=
@@ -147,13 +148,14 @@ TEST_CASE("convolution: every implementation is within eps * terms * max|x| max|
   }
 }
 
-TEST_CASE("convolution: relative L2 error over 128 channels stays below 1.5e-6, with Winograd's transforms too") {
+TEST_CASE(
+    "convolution: relative L2 error over 128 channels stays below 3e-7, of one long sum or Winograd's below 9e-7") {
   const Case c{{1, 1, 24, 20, 128}, 32, 1, 1, 3};
   const Tensor x = randn(c.x, 9, DType::f32), w = randn(weight_shape(c), 10, DType::f32);
   const Tensor want = by_definition(x.to(DType::f64), w.to(DType::f64), {}, 1);
   for (const auto& impl : kernels::convolution_impls()) {
     if (!supported(impl.isa) || !impl.accepts(dims_of(c, x, x))) continue;
-    CAPTURE(impl.name);
+    CAPTURE(std::string(impl.name));
     const Tensor y = run(impl, c, x, w, {}, false).to(DType::f64);
     double error = 0, norm = 0;
     for (int64_t i = 0; i < y.numel(); ++i) {
@@ -161,7 +163,7 @@ TEST_CASE("convolution: relative L2 error over 128 channels stays below 1.5e-6, 
       error += e * e;
       norm += v * v;
     }
-    CHECK(std::sqrt(error / norm) < 1.5e-6);
+    CHECK(std::sqrt(error / norm) < (exact(impl) && impl.isa != Isa::reference ? 3e-7 : 9e-7));
   }
 }
 

@@ -41,8 +41,8 @@ void direct_pack(const ConvolutionDims& d, int64_t first, int64_t last, const Co
   packed += first * d.taps() * cin * lanes;
   for (int64_t u = first; u < last; ++u) {
     const int64_t g = u / vectors, o0 = u % vectors * lanes, live = std::min<int64_t>(lanes, cout - o0);
-    for (int64_t row = 0; row < d.kd * d.kh; ++row)
-      for (int64_t i0 = 0; i0 < cin; i0 += kStripChannels)
+    for (int64_t i0 = 0; i0 < cin; i0 += kStripChannels)
+      for (int64_t row = 0; row < d.kd * d.kh; ++row)
         for (int64_t tx = 0; tx < d.kw; tx += fused)
           for (int64_t i = i0; i < std::min(cin, i0 + kStripChannels); ++i)
             for (int64_t t = row * d.kw + tx; t < row * d.kw + tx + fused; ++t, packed += lanes)

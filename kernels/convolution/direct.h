@@ -25,7 +25,7 @@ DirectCut direct_cut(const ConvolutionDims& d);
 int64_t direct_units(const ConvolutionDims& d);
 int64_t direct_scratch_size(const ConvolutionDims& d);
 
-// packed: for each group and each vector of `lanes` outputs [kd][kh][cin / 16][kw / fused][16][fused][lanes] (the last
+// packed: for each group and each vector of `lanes` outputs [cin / 16][kd][kh][kw / fused][16][fused][lanes] (the last
 // cin block only as long as it is, absent outputs 0). fused = 3 where kw = 3, else 1.
 inline constexpr int64_t direct_fused(const ConvolutionDims& d) { return d.kw == 3 ? 3 : 1; }
 template <int lanes>

@@ -39,21 +39,26 @@ void fill_strip(const DirectCut& c, long g, long n, long z, long h0, long w0, co
 }
 
 // PX pixels of one vector of outputs. X neighbouring taps share each broadcast input: with X = 3, PX + 5 loads feed 3
-// PX multiply-adds.
+// PX multiply-adds. Each slice of a window over 16 inputs is summed by itself: rounding errors of long sums shrink to
+// 2/5 (of 128 inputs, relative L2: 4.8e-7 in one sum, 1.9e-7 in slices).
 template <int PX, int X>
 [[gnu::noinline]] void tile(const DirectCut& c, const float* strip, const float* weights, const float* bias, long live,
                             float* y, long pixels) {
   const ConvolutionDims& d = c.d;
   const long cin = d.cin / d.groups, line = c.line * kStripChannels, rows = c.th + d.kh - 1;
   const long outputs = live < Vec::lanes ? live : Vec::lanes;
-  Vec::T sum[PX];
+  Vec::T total[PX];
+  const Vec::T start = bias ? Vec::load(bias, outputs) : Vec::zero();
 #pragma GCC unroll 32
-  for (int p = 0; p < PX; ++p) sum[p] = bias ? Vec::load(bias, outputs) : Vec::zero();
-  for (long kz = 0; kz < d.kd; ++kz)
-    for (long ky = 0; ky < d.kh; ++ky)
-      for (long i0 = 0; i0 < cin; i0 += kStripChannels) {
+  for (int p = 0; p < PX; ++p) total[p] = start;
+  for (long i0 = 0; i0 < cin; i0 += kStripChannels)
+    for (long kz = 0; kz < d.kd; ++kz) {
+      const long channels = cin - i0 < kStripChannels ? cin - i0 : kStripChannels;
+      Vec::T sum[PX];
+#pragma GCC unroll 32
+      for (int p = 0; p < PX; ++p) sum[p] = Vec::zero();
+      for (long ky = 0; ky < d.kh; ++ky) {
         const float* source = strip + ((i0 / kStripChannels * d.kd + kz) * rows + ky) * line;
-        const long channels = cin - i0 < kStripChannels ? cin - i0 : kStripChannels;
         for (long kx = 0; kx < d.kw; kx += X, source += kStripChannels * X)
           for (long i = 0; i < channels; ++i, weights += X * Vec::lanes) {
             Vec::T w[X];
@@ -69,12 +74,15 @@ template <int PX, int X>
           }
       }
 #pragma GCC unroll 32
+      for (int p = 0; p < PX; ++p) total[p] = Vec::add(total[p], sum[p]);
+    }
+#pragma GCC unroll 32
   for (int p = 0; p < PX; ++p)
     if (p < pixels) {
       if (outputs == Vec::lanes)
-        Vec::store(y + p * d.ldy, sum[p]);
+        Vec::store(y + p * d.ldy, total[p]);
       else
-        Vec::store(y + p * d.ldy, sum[p], outputs);
+        Vec::store(y + p * d.ldy, total[p], outputs);
     }
 }
 

@@ -188,39 +188,46 @@ void input_tiles(const WinogradCut& c, const Unit& s, long first, long last, con
 }
 
 // M = V U, or M += V U where add, of PX slots and OV vectors in one of the 36 planes. channels: inputs of this turn, of
-// cin.
+// cin. Every 32 inputs are summed by themselves: relative L2 error 1.0e-6 -> 0.6e-6 of 128 inputs, 1.7e-6 -> 0.6e-6 of
+// 384.
 template <int PX, int OV>
 [[gnu::noinline]] void product(const float* v, long block, long next_plane, long kd, long channels, long cin,
                                const float* u, bool add, float* m) {
   const long panel = kd * cin * OV * Vec::lanes + kBlock;
-  T sum[PX][OV];
-#pragma GCC unroll 32
-  for (int p = 0; p < PX; ++p)
-#pragma GCC unroll 2
-    for (int o = 0; o < OV; ++o) sum[p][o] = add ? Vec::load(m + (p * OV + o) * Vec::lanes) : Vec::zero();
   for (long kz = 0; kz < kd; ++kz, v += next_plane, u += (cin - channels) * OV * Vec::lanes)
-    for (long i0 = 0; i0 < channels; i0 += kBlock) {
-      const float* const source = v + i0 / kBlock * block;
-      const long n = channels - i0 < kBlock ? channels - i0 : kBlock;
-      for (long i = 0; i < n; ++i, u += OV * Vec::lanes) {
-        T w[OV];
-#pragma GCC unroll 2
-        for (int o = 0; o < OV; ++o) {
-          w[o] = Vec::load(u + o * Vec::lanes);
-          __builtin_prefetch(u + panel + o * Vec::lanes);  // the next plane's: 3 to 10 % from 128 channels on
-        }
+    for (long i0 = 0; i0 < channels;) {
+      T sum[PX][OV];
 #pragma GCC unroll 32
-        for (int p = 0; p < PX; ++p) {
-          const T in = Vec::set1(source[p * kBlock + i]);
+      for (int p = 0; p < PX; ++p)
 #pragma GCC unroll 2
-          for (int o = 0; o < OV; ++o) sum[p][o] = Vec::fma(in, w[o], sum[p][o]);
+        for (int o = 0; o < OV; ++o) sum[p][o] = Vec::zero();
+      for (const long end = i0 + 2 * kBlock; i0 < end && i0 < channels; i0 += kBlock) {
+        const float* const source = v + i0 / kBlock * block;
+        const long n = channels - i0 < kBlock ? channels - i0 : kBlock;
+        for (long i = 0; i < n; ++i, u += OV * Vec::lanes) {
+          T w[OV];
+#pragma GCC unroll 2
+          for (int o = 0; o < OV; ++o) {
+            w[o] = Vec::load(u + o * Vec::lanes);
+            __builtin_prefetch(u + panel + o * Vec::lanes);  // the next plane's: 3 to 10 % from 128 channels on
+          }
+#pragma GCC unroll 32
+          for (int p = 0; p < PX; ++p) {
+            const T in = Vec::set1(source[p * kBlock + i]);
+#pragma GCC unroll 2
+            for (int o = 0; o < OV; ++o) sum[p][o] = Vec::fma(in, w[o], sum[p][o]);
+          }
         }
       }
-    }
 #pragma GCC unroll 32
-  for (int p = 0; p < PX; ++p)
+      for (int p = 0; p < PX; ++p)
 #pragma GCC unroll 2
-    for (int o = 0; o < OV; ++o) Vec::store(m + (p * OV + o) * Vec::lanes, sum[p][o]);
+        for (int o = 0; o < OV; ++o) {
+          float* const to = m + (p * OV + o) * Vec::lanes;
+          Vec::store(to, add ? Vec::add(Vec::load(to), sum[p][o]) : sum[p][o]);
+        }
+      add = true;
+    }
 }
 
 // y of one vector of one tile; rows, columns: how many of its 4x4 outputs there are; live: channels.
