@@ -10,6 +10,7 @@ namespace {
 constexpr const char* kOp = "bce_dice_loss";
 constexpr double kSmooth = 1e-5;
 constexpr BceDiceImpl impls[] = {
+    {"generic", Isa::generic, bce_dice_loss_forward_generic, bce_dice_loss_backward_generic},
     {"reference", Isa::reference, bce_dice_loss_forward_reference<float>, bce_dice_loss_backward_reference<float>}};
 
 Blocks blocks_per_image(const TensorView& x) {

@@ -10,6 +10,7 @@ namespace {
 constexpr const char* kOp = "dice_ce_loss";
 constexpr double kSmooth = 1e-6;
 constexpr DiceCeImpl impls[] = {
+    {"generic", Isa::generic, dice_ce_loss_forward_generic, dice_ce_loss_backward_generic},
     {"reference", Isa::reference, dice_ce_loss_forward_reference<float>, dice_ce_loss_backward_reference<float>}};
 
 Blocks blocks_per_image(const TensorView& x) {
@@ -17,13 +18,16 @@ Blocks blocks_per_image(const TensorView& x) {
   return blocks_of(rows, 1 + 16384 / x.channels(), rows);
 }
 
-// body(piece, image, first row counted over all images, rows).
-template <class Body>
+// body(piece, image, first row counted over all images, rows, scratch [4, C]).
+template <class T, class Body>
 void over_blocks(const TensorView& x, const Body& body) {
+  Context& context = Context::current();
+  const Scratch scratch(context.allocator(), context.threads() * 4 * x.channels() * static_cast<int64_t>(sizeof(T)));
   const Blocks blocks = blocks_per_image(x);
-  Context::current().parallel(x.shape()[0] * blocks.count, [&](int64_t piece, int) {
+  context.parallel(x.shape()[0] * blocks.count, [&](int64_t piece, int worker) {
     const int64_t image = piece / blocks.count, block = piece % blocks.count, first = blocks.first(block);
-    body(piece, image, image * blocks.units + first, blocks.last(block) - first);
+    body(piece, image, image * blocks.units + first, blocks.last(block) - first,
+         scratch.as<T>() + worker * 4 * x.channels());
   });
 }
 
@@ -31,11 +35,10 @@ template <class T, class Run>
 void forward(const TensorView& x, const int64_t* labels, const TensorView& loss, const TensorView& sums, Run* run) {
   const int64_t n = x.shape()[0], c = x.channels(), count = blocks_per_image(x).count, size = 2 * c + 1;
   std::vector<double> partials(static_cast<size_t>(n * count * size));
-  std::vector<T> scratch(static_cast<size_t>(n * count * c));
-  over_blocks(x, [&](int64_t piece, int64_t, int64_t first, int64_t rows) {
+  over_blocks<T>(x, [&](int64_t piece, int64_t, int64_t first, int64_t rows, T* scratch) {
     double* partial = partials.data() + piece * size;
-    run({rows, c, x.row_stride(), 0}, x.data<T>() + first * x.row_stride(), labels + first, scratch.data() + piece * c,
-        partial, partial + 2 * c);
+    run({rows, c, x.row_stride(), 0}, x.data<T>() + first * x.row_stride(), labels + first, scratch, partial,
+        partial + 2 * c);
   });
   double ce = 0, dice = 0;
   for (double& v : sums.span<double>()) v = 0;
@@ -64,9 +67,10 @@ void backward(const TensorView& x, const int64_t* labels, const TensorView& sums
       a = -2 * scale / (total * static_cast<double>(n * c));
       b = 4 * scale * inter / (total * total * static_cast<double>(n * c));
     }
-  over_blocks(x, [&](int64_t, int64_t image, int64_t first, int64_t rows) {
+  over_blocks<T>(x, [&](int64_t, int64_t image, int64_t first, int64_t rows, T* scratch) {
     run({rows, c, x.row_stride(), dx.row_stride()}, x.data<T>() + first * x.row_stride(), labels + first,
-        factors.data() + image * 2 * c, scale / static_cast<double>(x.rows()), dx.data<T>() + first * dx.row_stride());
+        factors.data() + image * 2 * c, scale / static_cast<double>(x.rows()), scratch,
+        dx.data<T>() + first * dx.row_stride());
   });
 }
 

@@ -20,14 +20,14 @@ void dice_ce_loss_backward(const TensorView& logits, const TensorView& labels, c
 struct DiceCeDims {
   int64_t rows, c, ldx, ldy;
 };
-// sums [2, C]: of p t; of p^2 + t^2. ce: sum of the cross entropies. Both overwritten. scratch: [C].
+// sums [2, C]: of p t; of p^2 + t^2. ce: sum of the cross entropies. Both overwritten. scratch: [4, C].
 template <class T>
 using DiceCeForward = void(const DiceCeDims&, const T* logits, const int64_t* labels, T* scratch, double* sums,
                            double* ce);
 // dlogits_c = p_c (G_c - sum_k p_k G_k) + w (p_c - t_c), where G_c = a_c t_c + b_c p_c. factors [2, C]: a, b.
 template <class T>
 using DiceCeBackward = void(const DiceCeDims&, const T* logits, const int64_t* labels, const double* factors, double w,
-                            T* dlogits);
+                            T* scratch, T* dlogits);
 struct DiceCeImpl {
   const char* name;
   Isa isa;

@@ -43,7 +43,5 @@ struct OptimizerImpl {
 };
 // Implementations in this build, fastest first, reference last.
 std::span<const OptimizerImpl> optimizer_impls();
-SgdStep sgd_step_generic;
-AdamWStep adamw_step_generic;
 
 }  // namespace lgms::kernels

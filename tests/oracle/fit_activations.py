@@ -1,4 +1,4 @@
-"""The coefficients in kernels/activation/functions.h. Needs numpy.
+"""The coefficients in kernels/activation and kernels/loss. Needs numpy.
 
 Minimax fits by Lawson's iteration: weighted least squares, where each point's weight is multiplied by its error until
 all errors are level.
@@ -61,3 +61,6 @@ if __name__ == "__main__":
                          lambda a: math.exp(-a * a / 4) * max(1, a)))
     table("Phi(-a)", lambda a: 0.5 * math.erfc(a / math.sqrt(2)), lambda a: max(1, a))
     table("gelu'(-a)", lambda a: 0.5 * math.erfc(a / math.sqrt(2)) - a * phi(a), lambda a: 1)
+    # log((1 + t) / (1 - t)) = 2 t + t^3 q(t^2) for t in [0, 1/3]: kernels/loss/generic.cpp
+    show("log", minimax(lambda t: sum(2 * t**(2 * k) / (2 * k + 3) for k in range(40)),
+                        [lambda t, k=k: t**(2 * k) for k in range(4)], 0, 1 / 3, lambda t: t * t / 2))
