@@ -1,9 +1,13 @@
 #pragma once
 // The tuned kernels for k = 1 and 3, for any vector type V: every file that includes this gets its own (unnamed
-// namespace), compiled for its own instruction set. Lanes are channels. A step takes a column of three pixels of x,
-// loads each once, and does the nine multiply-adds that it is part of: forward adds to three neighbouring pixels of y,
-// the weight gradient multiplies with three neighbouring pixels of dy. Nine weights or sums, three of those and three
-// of x fit into sixteen registers.
+// namespace), compiled for its own instruction set. From the reference to here, 64x64, C = 16, k = 3, one thread of a
+// Sapphire Rapids core that others shared:
+// 1. Lanes are channels, weights stay in registers, rows outside the image are a row of zeros that is read with step 0.
+//    Nine loads per pixel, AVX-512: 224 us -> 15.9 us.
+// 2. A step takes a column of three pixels of x, loads each once, and does the nine multiply-adds that it is part of:
+//    forward adds to three neighbouring pixels of y, the weight gradient multiplies with three of dy. AVX-512 8.6 us
+//    (138 GFLOP/s). Nine weights or sums, three of those and three of x fit into the sixteen registers of AVX2: 30.7 us
+//    -> 17.3 us. (A window of nine pixels that slides along the row does not: 10.7 and 36.7 us.)
 //
 // V::v is a vector of V::L floats with broadcast, fma and add; load<full> and store<full> take the number of channels
 // that are left where there are fewer than V::L of them, and touch no more.
