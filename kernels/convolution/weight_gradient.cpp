@@ -7,31 +7,11 @@ namespace {
 
 constexpr const char* kOp = "convolution_weight_gradient";
 constexpr int64_t kPartials = 4 << 20;  // bytes of partials, about
-constexpr int64_t kSlab = 1024;         // pixels per unit, about
 constexpr int64_t kPixels = 4096;       // pixels per partial, at least
 
 int64_t round_up(int64_t n, int64_t m) { return (n + m - 1) / m * m; }
 
-bool accepts_all(const CorrelationDims&) { return true; }
 int64_t no_scratch(const CorrelationDims&) { return 0; }
-
-bool accepts_winograd(const CorrelationDims& d) {
-  return d.kh == 3 && d.kw == 3 && d.ca >= 16 && d.cb >= 16 && d.h >= 4 && d.w >= 4;
-}
-
-constexpr CorrelationImpl impls[] = {
-#if LGMS_X86
-    {"avx512 winograd", Isa::avx512, accepts_winograd, correlation_winograd_scratch_avx512,
-     correlation_winograd_avx512},
-    {"avx512", Isa::avx512, accepts_all, correlation_scratch_avx512, correlation_avx512},
-    {"avx2 winograd", Isa::avx2, accepts_winograd, correlation_winograd_scratch_avx2, correlation_winograd_avx2},
-    {"avx2", Isa::avx2, accepts_all, correlation_scratch_avx2, correlation_avx2},
-#endif
-    {"generic winograd", Isa::generic, accepts_winograd, correlation_winograd_scratch_generic,
-     correlation_winograd_generic},
-    {"generic", Isa::generic, accepts_all, correlation_scratch_generic, correlation_generic},
-    {"reference", Isa::reference, accepts_all, no_scratch, correlation_reference<float>},
-};
 
 ConvolutionDims checked_dims(const TensorView& x, const TensorView& dy, int64_t groups, const TensorView& dweight,
                              const TensorView& dbias) {
@@ -120,9 +100,9 @@ void add_partials(const ConvolutionDims& c, const CorrelationDims& d, bool swapp
 // Lanes of a that one piece of work handles: many, so that b is packed or transformed once, but not so many that
 // threads have nothing to do. Where the lanes are cut changes no sum.
 int64_t lanes_of_a_piece(const CorrelationDims& d, int64_t pieces) {
-  const int64_t threads = Context::current().threads(), wanted = threads == 1 ? 1 : 2 * threads;
+  const int64_t threads = Context::current().threads();
   int64_t lanes = 256;
-  while (lanes > 32 && pieces * ((d.ca + lanes - 1) / lanes) < wanted) lanes /= 2;
+  while (lanes > 32 && pieces * ((d.ca + lanes - 1) / lanes) < threads) lanes /= 2;
   return lanes;
 }
 
@@ -168,36 +148,6 @@ void weight_gradient(const ConvolutionDims& c, bool swapped, const T* x, const T
 }
 
 }  // namespace
-
-namespace {
-
-// The slab that starts an image: all rows of as many slices as make kSlab pixels, or else as many rows as do,
-// over several slices where the window has depth (slices that a window shares are transformed once per slab).
-Slab largest_slab(const CorrelationDims& d) {
-  const int64_t slice = std::max<int64_t>(d.h * d.w, 1);
-  if (slice <= kSlab) return {0, 0, std::min(kSlab / slice, d.d), 0, d.h};
-  const int64_t slices = std::min<int64_t>(d.kd > 1 ? 4 : 1, d.d);
-  return {0, 0, slices, 0, std::min(d.h, std::max<int64_t>(kSlab / slices / d.w / 4, 1) * 4)};
-}
-
-}  // namespace
-
-int64_t correlation_units(const CorrelationDims& d) {
-  if (d.n * d.d * d.h * d.w == 0) return 0;
-  const Slab s = largest_slab(d);
-  return d.n * ((d.d + s.slices - 1) / s.slices) * ((d.h + s.rows - 1) / s.rows);
-}
-
-Slab correlation_slab(const CorrelationDims& d, int64_t unit) {
-  Slab s = largest_slab(d);
-  const int64_t down = (d.h + s.rows - 1) / s.rows, deep = (d.d + s.slices - 1) / s.slices;
-  s = {unit / down / deep, unit / down % deep * s.slices, s.slices, unit % down * s.rows, s.rows};
-  s.slices = std::min(s.slices, d.d - s.z);
-  s.rows = std::min(s.rows, d.h - s.y);
-  return s;
-}
-
-std::span<const CorrelationImpl> correlation_impls() { return impls; }
 
 void convolution_weight_gradient(const TensorView& x, const TensorView& dy, int64_t groups, const TensorView& dweight,
                                  const TensorView& dbias) {
