@@ -145,6 +145,42 @@ TEST_CASE("train: unknown flags, odd sizes and unwritable folders have their cod
   CHECK(bench.train("file").code == 1);
 }
 
+TEST_CASE("train: --init starts from weights, which a resumed run needs no more; another number of classes is 4") {
+  const Bench bench;
+  REQUIRE(bench.train("first").code == 0);
+  const fs::path weights = bench / "weights.safetensors";
+  fs::copy(bench / "first/model.safetensors", weights);
+  REQUIRE(bench.train("second", {"--init", weights}).code == 0);
+  CHECK(bench.file("first", "metrics.csv") != bench.file("second", "metrics.csv"));
+  fs::remove(weights);
+  CHECK(bench.train("second", {"--resume"}).code == 0);
+  CHECK(bench.train("third", {"--init", weights}).code == 4);
+  fs::copy(bench / "first/model.safetensors", weights);
+  fs::copy(bench / "data/masks/0", bench / "data/masks/1");
+  const Outcome refused = bench.train("third", {"--init", weights});
+  CHECK(refused.code == 4);
+  CHECK(contains(refused.err, "expected a 2D network of 2 classes"));
+  CHECK(bench.train("third").code == 0);
+  CHECK(bench.train("first", {"--resume"}).code == 4);
+}
+
+TEST_CASE("train: a run that diverges ends with 1, names the step and keeps the last finite checkpoint") {
+  const Bench bench;
+  const Outcome outcome = bench.train("run", {"--lr", "1e3", "--epochs", "9"});
+  CAPTURE(outcome.err);
+  CHECK(outcome.code == 1);
+  CHECK(contains(outcome.err, "step "));
+  CHECK(contains(outcome.err, "kept") != contains(outcome.err, "last finite checkpoint"));
+  CHECK(fs::exists(bench / "run/last.safetensors"));
+}
+
+TEST_CASE("train: names in both lists are worth a warning") {
+  const Bench bench;
+  const Outcome outcome = bench.train("run", {"--val-list", "train.txt", "--epochs", "1"});
+  CHECK(outcome.code == 0);
+  CHECK(contains(outcome.err, "warning: 4 names stand in both lists"));
+}
+
 TEST_CASE("eval: the grid score is the training log's, the JSON holds every image") {
   const Bench bench;
   REQUIRE(bench.train("run").code == 0);

@@ -114,7 +114,7 @@ void eval(const Arguments& a) {
   report["model"] = a.model;
   report["images"] = images;
   if (a.json)
-    std::cout << report.dump(2) << '\n';
+    std::cout << report.dump(2, ' ', false, ordered_json::error_handler_t::replace) << '\n';
   else
     print(report);
 }

@@ -7,8 +7,8 @@ namespace {
 
 using Colour = std::array<int, 3>;
 constexpr std::array<Colour, 6> kColours{
-    {{230, 60, 40}, {0, 158, 115}, {86, 130, 233}, {240, 228, 66}, {204, 121, 167}, {230, 159, 0}}};
-constexpr Colour kWhite{255, 255, 255};
+    {{230, 60, 40}, {86, 130, 233}, {204, 121, 167}, {230, 159, 0}, {0, 190, 200}, {150, 90, 230}}};
+constexpr Colour kTruth{0, 200, 60};  // none of the above, and seen on dark and on bright pictures
 
 struct Mask {
   const Tensor& masks;
@@ -41,7 +41,7 @@ Tensor overlay(const Tensor& image, const Tensor& masks, const Tensor& truth) {
         const Mask mask{masks, k};
         if (mask.inside(i, j))
           blend(pixel, kColours[static_cast<size_t>(k) % kColours.size()], mask.edge(i, j) ? 100 : 35);
-        if (truth.defined() && Mask{truth, k}.edge(i, j)) blend(pixel, kWhite, 100);
+        if (truth.defined() && Mask{truth, k}.edge(i, j)) blend(pixel, kTruth, 100);
       }
   return picture;
 }

@@ -92,6 +92,11 @@ void recall(Arguments& a, const fs::path& config) {
   for (const auto& name : run["classes"]) a.classes.push_back(name.is_string() ? name.get<std::string>() : name.dump());
 }
 
+// Paths may hold bytes that are not UTF-8; JSON may not.
+std::string printed(const ordered_json& json, int indent) {
+  return json.dump(indent, ' ', false, ordered_json::error_handler_t::replace);
+}
+
 int64_t class_folders(const fs::path& data) {
   int64_t k = 0;
   std::error_code ignored;
@@ -147,8 +152,7 @@ Recipe recipe_of(const Arguments& a) {
 }
 
 nn::Dataset dataset_of(const Arguments& a, const nn::ImageFolder& folder, const std::string& list) {
-  const fs::path path = fs::path(list).is_absolute() ? fs::path(list) : fs::path(a.data) / list;
-  std::vector<std::string> stems = nn::read_list(path);
+  std::vector<std::string> stems = nn::read_list(fs::path(a.data) / list);  // an absolute list replaces the folder
   folder.require(stems);
   return {std::move(stems), [folder](const std::string& stem) { return folder.read(stem); }, (a.cache_mb << 20) / 2};
 }
@@ -230,6 +234,7 @@ void Run::operator()() {
 void Run::check_data() {
   for (const nn::Dataset* data : {&train_, &val_})
     for (int64_t i = 0; i < data->size(); ++i) {
+      check(!Context::current().stop().requested(), ErrorKind::interrupted, "[train] stopped before the first step");
       data->example(i);
       status_.show(text("reading images: ", i + 1, " of ", data->size()));
     }
@@ -271,7 +276,7 @@ void Run::write_config(const nn::Settings& settings) const {
   for (const auto& [name, value] : settings)
     if (name.ends_with("-list")) config["lists"][name] = value;
   config["isa"] = name_of(Context::current().isa());
-  io::write_file(out_ / "config.json", config.dump(2) + "\n");
+  io::write_file(out_ / "config.json", printed(config, 2) + "\n");
 }
 
 void Run::on_step(const nn::StepReport& r) {
@@ -299,7 +304,7 @@ void Run::on_epoch(const nn::Table& metrics, bool best) {
                                 {"val_iou", metrics.column("val_iou").back()},
                                 {"lgmsnet", LGMS_VERSION},
                                 {"commit", LGMS_COMMIT}};
-    model_.training = training.dump();
+    model_.training = printed(training, -1);
     save_model(out_ / "model.safetensors", model_);
     write_overlays();
     line += "  best";
@@ -319,7 +324,7 @@ void Run::write_curves(const nn::Table& metrics) const {
                  nn::svg({"Validation scores", "epoch", {series("Dice", "val_dice"), series("IoU", "val_iou")}}));
 }
 
-// Up to four validation images, evenly spread: the prediction tinted, the truth's edge in white.
+// Up to four validation images, evenly spread: the prediction tinted, the truth's edge in green.
 void Run::write_overlays() const {
   const autograd::NoGrad no_grad;
   io::ensure_directory(out_ / "overlays");
