@@ -25,9 +25,9 @@ struct Bench : testing::Folder {
   Bench() { testing::write_discs(path() / "data", 6, 4, 40, 36); }
 
   Outcome train(const std::string& run, std::vector<std::string> more = {},
-                const std::function<void(pid_t)>& meanwhile = {}) const {
-    std::vector<std::string> arguments{"train",   "--data", path() / "data", "--size",    "32", "--epochs", "3",
-                                       "--batch", "2",      "--out",         path() / run};
+                const std::function<void(pid_t)>& meanwhile = {}, const std::string& threads = "1") const {
+    std::vector<std::string> arguments{"train",   "--data", path() / "data", "--size",     "32", "--epochs", "3",
+                                       "--batch", "2",      "--out",         path() / run, "-t", threads};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return testing::run_program(LGMS_PROGRAM, arguments, meanwhile);
   }
@@ -42,7 +42,7 @@ void wait_for(const fs::path& path) {
 
 TEST_CASE("train: a run leaves everything it should, and the same bytes for any number of threads") {
   const Bench bench;
-  const Outcome one = bench.train("one", {"-t", "1"}), two = bench.train("two", {"-t", "2"});
+  const Outcome one = bench.train("one"), two = bench.train("two", {}, {}, "2");
   CAPTURE(one.err);
   REQUIRE(one.code == 0);
   REQUIRE(two.code == 0);
@@ -62,8 +62,8 @@ TEST_CASE("train: a run leaves everything it should, and the same bytes for any 
 TEST_CASE(
     "train: interrupted by a signal it saves and says so; killed it goes on from the last checkpoint; same bytes") {
   const Bench bench;
-  REQUIRE(bench.train("whole", {"-t", "1"}).code == 0);
-  const Outcome stopped = bench.train("parts", {"-t", "1"}, [&](pid_t child) {
+  REQUIRE(bench.train("whole").code == 0);
+  const Outcome stopped = bench.train("parts", {}, [&](pid_t child) {
     wait_for(bench / "parts/last.safetensors");
     kill(child, SIGINT);
   });
@@ -72,11 +72,11 @@ TEST_CASE(
   CHECK(contains(stopped.err, "--resume"));
   Rng rng(1, Purpose::test);
   for (int i = 0; i < 3; ++i)
-    bench.train("parts", {"-t", "1", "--resume"}, [&](pid_t child) {
+    bench.train("parts", {"--resume"}, [&](pid_t child) {
       std::this_thread::sleep_for(std::chrono::milliseconds(rng.below(400)));
       kill(child, SIGKILL);
     });
-  const Outcome resumed = bench.train("parts", {"-t", "2", "--resume"});
+  const Outcome resumed = bench.train("parts", {"--resume"}, {}, "2");
   CAPTURE(resumed.err);
   CHECK(resumed.code == 0);
   for (const char* name : {"metrics.csv", "last.safetensors", "model.safetensors"})
@@ -91,7 +91,8 @@ TEST_CASE("train: resuming asks for the same settings, and remembers those that 
   CHECK(again.code == 2);
   CHECK(contains(again.err, "already holds a run"));
   const auto resume = [&](std::vector<std::string> more) {
-    std::vector<std::string> arguments{"train", "--data", bench / "data", "--out", bench / "run", "--resume"};
+    std::vector<std::string> arguments{"train",       "--data",   bench / "data", "--out",
+                                       bench / "run", "--resume", "-t",           "1"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return testing::run_program(LGMS_PROGRAM, arguments);
   };
@@ -166,7 +167,7 @@ TEST_CASE("train: --init starts from weights, which a resumed run needs no more;
 
 TEST_CASE("train: a run that diverges ends with 1, names the step and keeps the last finite checkpoint") {
   const Bench bench;
-  const Outcome outcome = bench.train("run", {"--lr", "1e3", "--epochs", "9"});
+  const Outcome outcome = bench.train("run", {"--lr", "1e3"});
   CAPTURE(outcome.err);
   CHECK(outcome.code == 1);
   CHECK(contains(outcome.err, "step "));
@@ -176,7 +177,7 @@ TEST_CASE("train: a run that diverges ends with 1, names the step and keeps the 
 
 TEST_CASE("train: names in both lists are worth a warning") {
   const Bench bench;
-  const Outcome outcome = bench.train("run", {"--val-list", "train.txt", "--epochs", "1"});
+  const Outcome outcome = bench.train("run", {"--val-list", "train.txt"});
   CHECK(outcome.code == 0);
   CHECK(contains(outcome.err, "warning: 4 names stand in both lists"));
 }
@@ -186,7 +187,7 @@ TEST_CASE("eval: the grid score is the training log's, the JSON holds every imag
   REQUIRE(bench.train("run").code == 0);
   const std::string model = bench / "run/model.safetensors", data = bench / "data";
   const auto eval = [&](std::vector<std::string> more) {
-    std::vector<std::string> arguments{"eval", "-m", model, "--data", data, "--list", "val.txt"};
+    std::vector<std::string> arguments{"eval", "-m", model, "--data", data, "--list", "val.txt", "-t", "1"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return testing::run_program(LGMS_PROGRAM, arguments);
   };
