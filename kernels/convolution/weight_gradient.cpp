@@ -34,18 +34,8 @@ ConvolutionDims checked_dims(const TensorView& x, const TensorView& dy, int64_t 
     expect_shape(kOp, "dbias", dbias, {cout});
     expect_type(kOp, "dbias", dbias, x.dtype());
   }
-  return {s[0],
-          s[1],
-          s[2],
-          s[3],
-          cin,
-          cout,
-          groups,
-          k.rank() == 5 ? k[2] : 1,
-          k.rank() >= 4 ? k[-2] : 1,
-          k.rank() >= 4 ? k[-1] : 1,
-          x.row_stride(),
-          dy.row_stride()};
+  const int64_t kd = k.rank() == 5 ? k[2] : 1, kh = k.rank() >= 4 ? k[-2] : 1, kw = k.rank() >= 4 ? k[-1] : 1;
+  return {s[0], s[1], s[2], s[3], cin, cout, groups, kd, kh, kw, x.row_stride(), dy.row_stride()};
 }
 
 // The share of lanes that c channels leave idle.
