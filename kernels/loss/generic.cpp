@@ -31,6 +31,9 @@ struct Sigmoid {
   }
 };
 
+// The first n lanes; a whole vector at once where it can be.
+Vec::T load(const float* p, long n) { return n == 4 ? Vec::load(p) : Vec::load(p, n); }
+
 double total(Vec::T v) { return (static_cast<double>(v[0]) + v[1]) + (static_cast<double>(v[2]) + v[3]); }
 
 // Four neighbouring pixels of an image, of which the last may be missing: lane l is pixel l, absent ones repeat the
@@ -70,7 +73,7 @@ void bce_dice_loss_forward_generic(const BceDiceDims& dims, const float* logits,
       Vec::T inter = Vec::zero(), both = inter, bce = inter;
       for (int64_t c = first; c < d.c && c < first + 4096; c += 4) {
         const long n = d.c - c < 4 ? d.c - c : 4;
-        const Vec::T x = Vec::load(logits + c, n), t = Vec::load(target + c, n), live = Vec::load(ones, n);
+        const Vec::T x = load(logits + c, n), t = load(target + c, n), live = load(ones, n);
         const Sigmoid f(x);
         inter += f.s * t;
         both += live * (f.s + t);
@@ -89,8 +92,12 @@ void bce_dice_loss_backward_generic(const BceDiceDims& dims, const float* logits
   for (int64_t r = 0; r < d.rows; ++r, logits += d.ldx, target += d.ldt, dlogits += d.ldy)
     for (int64_t c = 0; c < d.c; c += 4) {
       const long n = d.c - c < 4 ? d.c - c : 4;
-      const Vec::T t = Vec::load(target + c, n), s = Sigmoid(Vec::load(logits + c, n)).s;
-      Vec::store(dlogits + c, w * (s - t) + s * (1 - s) * (a * t + b), n);
+      const Vec::T t = load(target + c, n), s = Sigmoid(load(logits + c, n)).s;
+      const Vec::T dx = w * (s - t) + s * (1 - s) * (a * t + b);
+      if (n == 4)
+        Vec::store(dlogits + c, dx);
+      else
+        Vec::store(dlogits + c, dx, n);
     }
 }
 
@@ -109,7 +116,10 @@ void dice_ce_loss_forward_generic(const DiceCeDims& d, const float* logits, cons
       sums[d.c + label] += 1;
     }
     for (int64_t c = 0; c < d.c; ++c)
-      for (long l = 0; l < pixels.live; ++l) sums[d.c + c] += p[c][l] * p[c][l];
+      if (pixels.live == 4)
+        sums[d.c + c] += total(p[c] * p[c]);
+      else
+        for (long l = 0; l < pixels.live; ++l) sums[d.c + c] += p[c][l] * p[c][l];
   }
 }
 

@@ -1,0 +1,98 @@
+#pragma once
+// What the passes share: how they walk their tensors, the tables that kernels read, the checks.
+#include <algorithm>
+#include <type_traits>
+
+#include "kernels/channel_norm/reference.h"
+
+namespace lgms::kernels {
+
+template <class T>
+const ChannelNormKernels<T>& kernels_of() {
+  if constexpr (std::is_same_v<T, double>)
+    return channel_norm_reference<double>;
+  else
+    return *pick(channel_norm_impls()).run;
+}
+
+// How a pass walks its tensors: images cut into blocks of rows. Where all of them are dense, `join` rows are seen as
+// one row of join * C channels, at least 64 of them, so that few channels fill vectors too.
+struct ChannelNormWalk {
+  int64_t n, s, c, join = 1;  // s, c: rows of an image and channels, both after joining
+  Blocks blocks;              // of an image
+
+  ChannelNormWalk(const TensorView& x, bool dense) : n(x.shape()[0]), s(n == 0 ? 0 : x.rows() / n), c(x.channels()) {
+    if (dense && c < 64) {
+      while ((join * c) % 16 != 0 || join * c < 64) ++join;
+      if (s % join != 0) join = 1;
+    }
+    s /= join;
+    c *= join;
+    // At most 512 rows: a block is summed in T.
+    blocks = blocks_of(s, std::min<int64_t>(512, 1 + 32768 / std::max<int64_t>(c, 1)), s);
+  }
+  int64_t pieces() const { return n * blocks.count; }
+
+  // body(piece, image, first row of it counted over all images, rows) for every block, in parallel.
+  template <class Body>
+  void run(const Body& body) const {
+    if (n * s * c == 0) return;
+    Context::current().parallel(pieces(), [&](int64_t piece, int) {
+      const int64_t image = piece / blocks.count, block = piece % blocks.count, first = blocks.first(block);
+      body(piece, image, image * s + first, blocks.last(block) - first);
+    });
+  }
+  // Elements from one (joined) row of t to the next.
+  int64_t stride(const TensorView& t) const { return join > 1 ? c : t.row_stride(); }
+  ChannelNormDims dims(int64_t rows, const ChannelNorm& norm, const TensorView& x, const TensorView& y,
+                       const TensorView& r) const {
+    return {rows, c, stride(x), stride(y), stride(r), norm.before, norm.after};
+  }
+};
+
+// The tables of a pass in the type of its kernels, each row repeated `join` times. mean rounded to T leaves an error
+// behind, which shift and offset take along.
+template <class T>
+struct ChannelNormTables {
+  Scratch memory;
+  int64_t m, c, join;
+  ChannelNormTables(int64_t rows, int64_t channels, int64_t repeats)
+      : memory(Context::current().allocator(), rows * channels * repeats * 5 * static_cast<int64_t>(sizeof(T))),
+        m(rows),
+        c(channels),
+        join(repeats) {}
+  T* row(int64_t table, int64_t r) const { return memory.as<T>() + (table * m + r) * c * join; }
+  void set(int64_t table, int64_t r, int64_t channel, double value) const {
+    for (int64_t j = 0; j < join; ++j) row(table, r)[j * c + channel] = static_cast<T>(value);
+  }
+  ChannelNormCoefficients<T> of(int64_t image) const {
+    const int64_t r = m == 1 ? 0 : image;
+    return {row(0, r), row(1, r), row(2, r), row(3, r), row(4, r)};
+  }
+  void fill(const double* mean, const double* rstd, const T* gamma, const T* beta) const {
+    for (int64_t r = 0; r < m; ++r)
+      for (int64_t i = 0; i < c; ++i) {
+        const double mu = mean[r * c + i], scale = rstd[r * c + i] * (gamma ? gamma[i] : 1.0);
+        set(0, r, i, mu);
+        set(1, r, i, scale);
+        set(2, r, i, (beta ? beta[i] : 0.0) + scale * (static_cast<T>(mu) - mu));
+        set(3, r, i, 0);
+        set(4, r, i, 0);
+      }
+  }
+};
+
+template <class T>
+const T* data_or_null(const TensorView& t) {
+  return t.defined() ? t.data<T>() : nullptr;
+}
+
+// The checks of an entry. mean: [1, C] or [N, C]; gamma, beta, dgamma, dbeta: [C] or undefined.
+void expect_norm(const TensorView& x, const ChannelNorm& norm);
+void expect_like(const char* argument, const TensorView& t, const TensorView& x);
+void expect_channels(const char* argument, const TensorView& t, const TensorView& x);
+void expect_table(const char* argument, const TensorView& t, int64_t m, int64_t c);
+void expect_affine(const TensorView& x, const TensorView& mean, const TensorView& rstd, const TensorView& gamma,
+                   const TensorView& beta);
+
+}  // namespace lgms::kernels
