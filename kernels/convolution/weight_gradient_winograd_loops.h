@@ -4,8 +4,8 @@
 //   p = G^T [ sum over tiles of (A b A^T) * (B^T a B) ] G,    windows with depth one slice at a time.
 // Points 0, +-5/8, +-3/2, infinity. Source: Lavin & Gray 2016, arXiv:1509.09308, F(3x3, 4x4); Barabasz et al. 2020,
 // arXiv:1803.10986, for the points (half the error of 0, +-1, +-2).
-// Against the direct tiles (AVX-512, one core): 1.9x at 16 channels (256x256: bound by memory), 2.4x to 3.3x from 32
-// on.
+// Against the direct tiles (AVX-512, one core of a busy machine): 1.6x at 16 to 32 channels (256x256: bound by memory),
+// 1.7x to 2.3x from there on.
 // - b's channels one vector at a time, so that u stays in L2, and all of a's: 10 to 25 % from 128 channels on
 // - tried: fetching the next slab ahead (nothing), longer slabs (slower: they leave L2)
 // Relative L2 error 0.8e-6 for 64 channels at 32x32, as the direct sum.
