@@ -9,32 +9,36 @@ using lgms::kernels::ConvolutionDims;
 using lgms::kernels::DirectCut;
 using lgms::kernels::kStripChannels;
 
+// A row of a strip: `zeros` pixels of 0, then `pixels` pixels from x, then 0 up to the end of the line.
+void fill_line(const DirectCut& c, long cin, long block, const float* x, long zeros, long pixels, float* line) {
+  for (long i = 0; i < cin; i += kStripChannels, line += block)
+    for (long l = 0; l < kStripChannels; l += Vec::lanes) {
+      const long left = cin - i - l, live = left < 0 ? 0 : left < Vec::lanes ? left : Vec::lanes;
+      float* to = line + l;
+      for (long p = 0; p < zeros; ++p, to += kStripChannels) Vec::store(to, Vec::zero());
+      const float* from = x + i + l;
+      if (live == Vec::lanes)
+        for (long p = 0; p < pixels; ++p, to += kStripChannels, from += c.d.ldx) Vec::store(to, Vec::load(from));
+      else
+        for (long p = 0; p < pixels; ++p, to += kStripChannels, from += c.d.ldx)
+          Vec::store(to, live > 0 ? Vec::load(from, live) : Vec::zero());
+      for (long p = zeros + pixels; p < c.line; ++p, to += kStripChannels) Vec::store(to, Vec::zero());
+    }
+}
+
 // One group's input around th x tw outputs at (n, z, h0, w0), zeros outside the image.
 void fill_strip(const DirectCut& c, long g, long n, long z, long h0, long w0, const float* x, float* strip) {
   const ConvolutionDims& d = c.d;
   const long cin = d.cin / d.groups, rows = c.th + d.kh - 1, block = d.kd * rows * c.line * kStripChannels;
-  x += g * cin;
+  const long left = w0 - d.kw / 2, from = left < 0 ? 0 : left, end = left + c.line < d.w ? left + c.line : d.w;
   for (long kz = 0; kz < d.kd; ++kz)
     for (long r = 0; r < rows; ++r, strip += c.line * kStripChannels) {
       const long zz = z + kz - d.kd / 2, h = h0 + r - d.kh / 2;
-      const bool inside = zz >= 0 && zz < d.d && h >= 0 && h < d.h;
-      const float* const source = x + ((n * d.d + zz) * d.h + h) * d.w * d.ldx;
-      for (long p = 0; p < c.line; ++p) {
-        const long w = w0 + p - d.kw / 2;
-        float* to = strip + p * kStripChannels;
-        if (inside && w >= 0 && w < d.w) {
-          const float* from = source + w * d.ldx;
-          for (long i = 0; i < cin; i += kStripChannels, to += block)
-            for (long l = 0; l < kStripChannels; l += Vec::lanes) {
-              const long left = cin - i - l;
-              Vec::store(to + l,
-                         left >= Vec::lanes ? Vec::load(from + i + l) : Vec::load(from + i + l, left > 0 ? left : 0));
-            }
-        } else {
-          for (long i = 0; i < cin; i += kStripChannels, to += block)
-            for (long l = 0; l < kStripChannels; l += Vec::lanes) Vec::store(to + l, Vec::zero());
-        }
-      }
+      if (zz >= 0 && zz < d.d && h >= 0 && h < d.h)
+        fill_line(c, cin, block, x + (((n * d.d + zz) * d.h + h) * d.w + from) * d.ldx + g * cin, from - left,
+                  end - from, strip);
+      else
+        fill_line(c, cin, block, x, c.line, 0, strip);
     }
 }
 
@@ -47,42 +51,42 @@ template <int PX, int X>
   const ConvolutionDims& d = c.d;
   const long cin = d.cin / d.groups, line = c.line * kStripChannels, rows = c.th + d.kh - 1;
   const long outputs = live < Vec::lanes ? live : Vec::lanes;
-  Vec::T total[PX];
+  const long blocks = (cin + kStripChannels - 1) / kStripChannels * d.kd;
   const Vec::T start = bias ? Vec::load(bias, outputs) : Vec::zero();
+  Vec::T sum[PX], total[PX];
 #pragma GCC unroll 32
-  for (int p = 0; p < PX; ++p) total[p] = start;
-  for (long i0 = 0; i0 < cin; i0 += kStripChannels)
-    for (long kz = 0; kz < d.kd; ++kz) {
-      const long channels = cin - i0 < kStripChannels ? cin - i0 : kStripChannels;
-      Vec::T sum[PX];
-#pragma GCC unroll 32
-      for (int p = 0; p < PX; ++p) sum[p] = Vec::zero();
-      for (long ky = 0; ky < d.kh; ++ky) {
-        const float* source = strip + ((i0 / kStripChannels * d.kd + kz) * rows + ky) * line;
-        for (long kx = 0; kx < d.kw; kx += X, source += kStripChannels * X)
-          for (long i = 0; i < channels; ++i, weights += X * Vec::lanes) {
-            Vec::T w[X];
+  for (int p = 0; p < PX; ++p) sum[p] = Vec::zero(), total[p] = start;
+  for (long b = 0;;) {
+    const long i0 = b / d.kd * kStripChannels, channels = cin - i0 < kStripChannels ? cin - i0 : kStripChannels;
+    for (long ky = 0; ky < d.kh; ++ky) {
+      const float* source = strip + (b * rows + ky) * line;
+      for (long kx = 0; kx < d.kw; kx += X, source += kStripChannels * X)
+        for (long i = 0; i < channels; ++i, weights += X * Vec::lanes) {
+          Vec::T w[X];
 #pragma GCC unroll 4
-            for (int k = 0; k < X; ++k) w[k] = Vec::load(weights + k * Vec::lanes);
+          for (int k = 0; k < X; ++k) w[k] = Vec::load(weights + k * Vec::lanes);
 #pragma GCC unroll 40
-            for (int q = 0; q < PX + X - 1; ++q) {
-              const Vec::T in = Vec::set1(source[q * kStripChannels + i]);
+          for (int q = 0; q < PX + X - 1; ++q) {
+            const Vec::T in = Vec::set1(source[q * kStripChannels + i]);
 #pragma GCC unroll 4
-              for (int k = 0; k < X; ++k)
-                if (q - k >= 0 && q - k < PX) sum[q - k] = Vec::fma(in, w[k], sum[q - k]);
-            }
+            for (int k = 0; k < X; ++k)
+              if (q - k >= 0 && q - k < PX) sum[q - k] = Vec::fma(in, w[k], sum[q - k]);
           }
-      }
-#pragma GCC unroll 32
-      for (int p = 0; p < PX; ++p) total[p] = Vec::add(total[p], sum[p]);
+        }
     }
+    if (++b == blocks) break;
+#pragma GCC unroll 32
+    for (int p = 0; p < PX; ++p) total[p] = Vec::add(total[p], sum[p]), sum[p] = Vec::zero();
+  }
+#pragma GCC unroll 32
+  for (int p = 0; p < PX; ++p) sum[p] = Vec::add(blocks == 1 ? start : total[p], sum[p]);
 #pragma GCC unroll 32
   for (int p = 0; p < PX; ++p)
     if (p < pixels) {
       if (outputs == Vec::lanes)
-        Vec::store(y + p * d.ldy, total[p]);
+        Vec::store(y + p * d.ldy, sum[p]);
       else
-        Vec::store(y + p * d.ldy, total[p], outputs);
+        Vec::store(y + p * d.ldy, sum[p], outputs);
     }
 }
 
@@ -93,7 +97,8 @@ struct Size {
   Tile* tile;
 };
 
-// One vector of outputs of a unit: the widest tiles first, the narrowest that covers the rest last.
+// One vector of outputs of a unit: the widest tiles first, the narrowest that covers the rest last; what would leave
+// next to nothing for the last is split more evenly.
 template <long count>
 void rows_of(const Size (&sizes)[count], const DirectCut& c, long th, long tw, const float* strip, const float* weights,
              const float* bias, long live, float* y) {
@@ -101,6 +106,7 @@ void rows_of(const Size (&sizes)[count], const DirectCut& c, long th, long tw, c
     for (long p = 0; p < tw;) {
       long s = 0;
       while (s + 1 < count && sizes[s + 1].pixels >= tw - p) ++s;
+      if (s == 0 && count > 1 && tw - p > sizes[0].pixels && tw - p <= sizes[0].pixels + sizes[count - 1].pixels) s = 1;
       const long pixels = tw - p < sizes[s].pixels ? tw - p : sizes[s].pixels;
       sizes[s].tile(c, strip + (r * c.line + p) * kStripChannels, weights, bias, live, y + (r * c.d.w + p) * c.d.ldy,
                     pixels);

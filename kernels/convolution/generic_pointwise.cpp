@@ -1,3 +1,4 @@
+// As avx512_pointwise.cpp, 4 pixels x 2 vectors of four: 26 GFLOP/s with SSE2.
 #include "kernels/convolution/vector_generic.h"
 //
 #include "kernels/convolution/pointwise_loops.h"
