@@ -1,0 +1,52 @@
+#pragma once
+// Volumes: NIfTI-1 files, .nii and .nii.gz, told by their contents. Written from the format's definition, nifti1.h.
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/geometry.h"
+#include "core/tensor.h"
+
+namespace lgms::io {
+
+// What a header says, and its 348 bytes as they were (in the machine's byte order), so that a mask can be written with
+// the same geometry, codes and units, bit for bit.
+struct NiftiHeader {
+  Size3 size;                       // D, H, W
+  Affine affine;                    // of the sform where its code is > 0, else the qform, else the spacings alone
+  int16_t type;                     // NIfTI's code of the stored type
+  double slope, intercept;          // value = slope * stored + intercept; 1, 0 where scl_slope is 0 or not finite
+  std::array<uint8_t, 348> bytes;
+};
+
+struct Volume {
+  NiftiHeader header;
+  Tensor voxels;  // f32 [D, H, W, 1], scaled
+};
+
+// The header alone; cheap. Throws as read_nifti does.
+NiftiHeader read_nifti_header(const std::filesystem::path& path);
+// Throws Error{data} naming the file on anything but a whole, plain NIfTI-1 volume (3D, or 4D and 5D with one channel)
+// of an integer or float type; on sizes that the file cannot hold, before memory is taken (a .nii.gz that claims more
+// than 1032 times its own bytes); Error{device} where the voxels are beyond `most` bytes of memory.
+Volume read_nifti(const std::filesystem::path& path, uint64_t most = uint64_t{1} << 36);
+Volume decode_nifti(std::span<const uint8_t> bytes, const std::string& name, uint64_t most = uint64_t{1} << 36);
+
+// Integer labels u8 [D, H, W, 1] with the geometry of `like`: dims, pixdim, qform, sform, codes and units bit for bit;
+// no scaling; names of the labels 0, 1, ... in a header extension, if there are any. Compressed where the name ends in
+// .gz. The file appears when it is complete. Throws Error{output} as OutputFile does, Error{usage} where sizes differ.
+void write_nifti_labels(const std::filesystem::path& path, const TensorView& labels, const NiftiHeader& like,
+                        std::span<const std::string> names = {});
+// The same for f32 values [D, H, W, 1]: probabilities, and test volumes.
+void write_nifti(const std::filesystem::path& path, const TensorView& values, const NiftiHeader& like);
+// A header for a volume that comes from nowhere: sform code 1, mm.
+NiftiHeader make_nifti_header(const Size3& size, const Affine& affine);
+
+// "a/b/case.nii.gz" -> "case": the name without .nii or .nii.gz.
+std::string nifti_stem(const std::filesystem::path& path);
+bool is_nifti_name(const std::filesystem::path& path);
+
+}  // namespace lgms::io
