@@ -36,8 +36,8 @@ struct Arguments {
   double rate = 0.02;
   uint64_t seed = 0;
   bool resume = false, allow_drift = false;
-  std::string network;  // JSON, and names: of the run that goes on; else empty
-  std::vector<std::string> classes;
+  std::string network;               // JSON: of the run that goes on; else empty
+  std::vector<std::string> classes;  // names: given, or of the run that goes on
   Machine machine;
   CLI::App* app = nullptr;
 };
@@ -89,6 +89,7 @@ void recall(Arguments& a, const fs::path& config) {
   check(run.contains("network") && run.contains("classes") && run["classes"].is_array(), ErrorKind::data, "[",
         config.string(), "] expected the network and classes of the run");
   a.network = run["network"].dump();
+  if (a.app->count("--classes") > 0) return;
   for (const auto& name : run["classes"]) a.classes.push_back(name.is_string() ? name.get<std::string>() : name.dump());
 }
 
@@ -177,7 +178,6 @@ ModelFile Run::initial_model() const {
   std::string source = "config.json";
   if (!a_.network.empty()) {
     model.config = Config::from_json(a_.network, source);
-    model.classes = a_.classes;
   } else if (!a_.init.empty()) {
     model = load_model(a_.init, a_.recipe);
     source = a_.init;
@@ -188,6 +188,9 @@ ModelFile Run::initial_model() const {
   check(model.config.rank == 2 && model.config.classes == folder_.classes, ErrorKind::model, "[", source,
         "] expected a 2D network of ", folder_.classes, " classes, as ", (folder_.root / "masks").string(),
         " has, got rank ", model.config.rank, ", classes ", model.config.classes);
+  if (!a_.classes.empty()) model.classes = a_.classes;
+  check(std::ssize(model.classes) == folder_.classes, ErrorKind::usage, "[train] --classes: expected ", folder_.classes,
+        " name(s), one per folder in ", (folder_.root / "masks").string(), ", got ", model.classes.size());
   model.recipe = recipe_;
   return model;
 }
@@ -379,6 +382,7 @@ void add_train(CLI::App& program) {
   app->add_option("--epochs", a->epochs, "Default 100; paper-2d: 500")->check(CLI::Range(1, 1000000));
   app->add_option("--batch", a->batch, "Images per step; default 8, paper-2d: 16")->check(CLI::Range(1, 4096));
   app->add_option("--lr", a->rate, "Base learning rate")->check(CLI::Range(1e-12, 1e3))->capture_default_str();
+  app->add_option("--classes", a->classes, "Names of the classes; default: class 0, class 1, ...")->delimiter(',');
   app->add_option("--seed", a->seed, "Of weights, order and augmentation")->capture_default_str();
   app->add_option("--init", a->init, "Weights to start from: a model.safetensors");
   app->add_option("--mask-threshold", a->mask_threshold, "A mask is foreground above this value, 0 to 254")
