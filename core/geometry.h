@@ -19,4 +19,8 @@ using Size3 = std::array<int64_t, 3>;
 // mm from one voxel to the next along (D, H, W): the lengths of the affine's columns k, j, i.
 std::array<double, 3> spacing_of(const Affine& affine);
 
+// Whether the three axes do not span a space: a column that is zero, infinite or not a number, or (nearly) in the plane
+// of the two others.
+bool is_singular(const Affine& affine);
+
 }  // namespace lgms

@@ -17,8 +17,28 @@ using Bytes = std::vector<uint8_t>;
 
 static_assert(std::endian::native == std::endian::little, "files are little-endian and read without swapping");
 
-// The whole file. Throws Error{kind} where there is none, where it is a folder, a device, empty, unreadable or above
-// `most` bytes (the size is known before anything is allocated), Error{device} where memory runs out.
+// A file, read from front to back. Throws Error{kind} where there is none, where it is a folder, a device, empty or
+// unreadable.
+class InputFile {
+ public:
+  explicit InputFile(const std::filesystem::path& path, ErrorKind kind = ErrorKind::data);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  uint64_t size() const { return size_; }
+  // Fills `into`; returns how many bytes, fewer only at the end of the file.
+  size_t read(std::span<uint8_t> into);
+
+ private:
+  std::string name_;
+  ErrorKind kind_;
+  int descriptor_;
+  uint64_t size_ = 0;
+};
+
+// The whole file. Throws as InputFile does, Error{kind} above `most` bytes (the size is known before anything is
+// allocated), Error{device} where memory runs out.
 Bytes read_file(const std::filesystem::path& path, ErrorKind kind = ErrorKind::data, uint64_t most = uint64_t{1} << 32);
 
 // Reads little-endian numbers and ranges from the front of `bytes`. Going past the end throws Error{kind} that names

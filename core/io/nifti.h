@@ -15,10 +15,10 @@ namespace lgms::io {
 // What a header says, and its 348 bytes as they were (in the machine's byte order), so that a mask can be written with
 // the same geometry, codes and units, bit for bit.
 struct NiftiHeader {
-  Size3 size;                       // D, H, W
-  Affine affine;                    // of the sform where its code is > 0, else the qform, else the spacings alone
-  int16_t type;                     // NIfTI's code of the stored type
-  double slope, intercept;          // value = slope * stored + intercept; 1, 0 where scl_slope is 0 or not finite
+  Size3 size;               // D, H, W
+  Affine affine;            // of the sform where its code is > 0, else the qform, else the spacings alone
+  int16_t type;             // NIfTI's code of the stored type
+  double slope, intercept;  // value = slope * stored + intercept; 1, 0 where scl_slope is 0 or not finite
   std::array<uint8_t, 348> bytes;
 };
 
@@ -27,11 +27,13 @@ struct Volume {
   Tensor voxels;  // f32 [D, H, W, 1], scaled
 };
 
-// The header alone; cheap. Throws as read_nifti does.
+// The header alone; cheap: only the file's beginning is read. Throws as read_nifti does, but for the voxels.
 NiftiHeader read_nifti_header(const std::filesystem::path& path);
-// Throws Error{data} naming the file on anything but a whole, plain NIfTI-1 volume (3D, or 4D and 5D with one channel)
-// of an integer or float type; on sizes that the file cannot hold, before memory is taken (a .nii.gz that claims more
-// than 1032 times its own bytes); Error{device} where the voxels are beyond `most` bytes of memory.
+// Throws Error{data} naming the file on anything but a whole, plain NIfTI-1 volume (3D, or more dimensions of extent 1)
+// of an integer or float type; where the affine's axes are not independent; where a value is not a number, or not one
+// that float holds; on sizes that are not the file's, before memory is taken (a .nii.gz that claims more than 1032
+// times its own bytes); Error{device} where the voxels are beyond `most` bytes of memory. The file is read and inflated
+// piece by piece: besides the voxels, a few hundred KB of memory.
 Volume read_nifti(const std::filesystem::path& path, uint64_t most = uint64_t{1} << 36);
 Volume decode_nifti(std::span<const uint8_t> bytes, const std::string& name, uint64_t most = uint64_t{1} << 36);
 

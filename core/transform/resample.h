@@ -10,8 +10,8 @@ Size3 resampled_size(const Size3& size, const std::array<double, 3>& spacing, co
 
 // Trilinear. x: f32 [D, H, W, C]; returns [size, C]. The same size returns the same values.
 Tensor resample_linear(const TensorView& x, const Size3& size);
-// The slices [first, last) along D of resample_linear(x, size), where x holds only the slices [x_first, x_first + its D)
-// of a source of source_depth slices; those needed must be among them (see source_slices).
+// The slices [first, last) along D of resample_linear(x, size), where x holds only the slices [x_first, x_first + its
+// D) of a source of source_depth slices; those needed must be among them (see source_slices).
 Tensor resample_linear_slab(const TensorView& x, int64_t x_first, int64_t source_depth, const Size3& size,
                             int64_t first, int64_t last);
 // The source slices [first, last) that the output slices [first, last) read.
