@@ -10,8 +10,10 @@ namespace lgms {
 
 class Allocator : public std::enable_shared_from_this<Allocator> {
  public:
-  // limit: most bytes that may be in use at once (0: no limit).
-  explicit Allocator(int64_t limit = 0) : limit_(limit) {}
+  // limit: most bytes that may be in use at once (0: no limit). lean: freed blocks are kept only as long as what is in
+  // use and what is kept together stay within the largest use so far, and large ones are the system's own mappings, so
+  // that peak() bounds the resident memory of all tensors; costs the page faults of blocks that come and go.
+  explicit Allocator(int64_t limit = 0, bool lean = false) : limit_(limit), lean_(lean) {}
   ~Allocator();
   Allocator(const Allocator&) = delete;
   Allocator& operator=(const Allocator&) = delete;
@@ -27,9 +29,17 @@ class Allocator : public std::enable_shared_from_this<Allocator> {
   void reset_peak();
 
  private:
+  int64_t rounded(int64_t bytes) const;
+  bool is_mapped(int64_t size) const;
+  void* from_system(int64_t size) const;  // nullptr where it has none
+  void to_system(void* block, int64_t size) const noexcept;
+  void drop_cached(int64_t until) noexcept;  // the largest blocks first, until at most that many bytes are kept
+
   mutable std::mutex mutex_;
   std::map<int64_t, std::vector<void*>> cached_;  // by rounded size
-  int64_t limit_, in_use_ = 0, peak_ = 0;
+  int64_t limit_, in_use_ = 0, peak_ = 0, kept_ = 0;
+  int64_t most_ = 0;  // the largest in_use ever
+  bool lean_;
 };
 
 // A block owned for a scope: the scratch of an op. T is trivial; elements are undefined.

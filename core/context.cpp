@@ -21,7 +21,7 @@ Context::Context(ContextOptions options)
     : options_(std::move(options)),
       threads_(options_.threads == 0 ? available_cpus() : options_.threads),
       isa_(options_.isa ? *options_.isa : isa_from_environment()),
-      allocator_(std::make_shared<Allocator>(options_.memory_limit)) {
+      allocator_(std::make_shared<Allocator>(options_.memory_limit, options_.lean)) {
   check(supported(isa_), ErrorKind::device, "[isa] ", name_of(isa_), ": this CPU has no more than ",
         name_of(best_isa()));
   if (!options_.executor) pool_ = std::make_unique<ThreadPool>(threads_);

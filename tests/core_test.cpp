@@ -1,5 +1,6 @@
 #include <atomic>
 #include <cstdlib>
+#include <fstream>
 #include <numeric>
 #include <thread>
 
@@ -68,6 +69,32 @@ TEST_CASE("allocator: blocks are reused, the peak is counted, above the limit is
   CHECK(context.allocator()->peak() < 8000);
   CHECK(error_of([] { Tensor::empty({1 << 20}); }).starts_with("[memory] expected at most 1048576 bytes in use"));
   CHECK(context.allocator()->in_use() == 0);
+}
+
+TEST_CASE("allocator: a lean one never holds more than was ever in use at once") {
+  const auto resident = [] {
+    std::ifstream statm("/proc/self/statm");
+    int64_t all = 0, pages = 0;
+    statm >> all >> pages;
+    return pages * 4096;
+  };
+  const auto touched = [](int64_t bytes) { return Tensor::full({bytes}, 1, DType::u8); };
+  for (bool lean : {false, true}) {
+    Context context({.lean = lean});
+    const Context::Scope scope(context);
+    const int64_t before = resident(), unit = 8 << 20;
+    for (int64_t units : {4, 3, 2, 1, 5}) touched(units * unit);  // one at a time, each of another size
+    touched(2 * unit);                                            // kept
+    CHECK(context.allocator()->in_use() == 0);
+    CHECK(context.allocator()->peak() >= 5 * unit);
+    const int64_t held = resident() - before;
+    if (lean)
+      CHECK(held <= 5 * unit + (2 << 20));
+    else
+      CHECK(held >= 10 * unit);
+    context.allocator()->trim();
+    CHECK(resident() - before <= 2 << 20);
+  }
 }
 
 TEST_CASE("allocator: tensors may outlive the context they came from") {
