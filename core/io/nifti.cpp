@@ -410,14 +410,10 @@ Bytes label_extension(std::span<const std::string> names) {
   constexpr size_t prefix = 8, multiple = 16;
   constexpr int32_t comment = 6;
   const size_t length = (prefix + json.size() + multiple - 1) / multiple * multiple;
-  const auto length_field = static_cast<int32_t>(length);
-  Bytes bytes;
-  for (const int32_t field : {length_field, comment}) {
-    const auto field_bytes = raw(field);
-    bytes.insert(bytes.end(), field_bytes.begin(), field_bytes.end());
-  }
-  bytes.insert(bytes.end(), json.begin(), json.end());
-  bytes.resize(length);
+  const std::array<int32_t, 2> fields{static_cast<int32_t>(length), comment};
+  Bytes bytes(length);
+  std::memcpy(bytes.data(), fields.data(), prefix);
+  std::memcpy(bytes.data() + prefix, json.data(), json.size());
   return bytes;
 }
 
