@@ -43,9 +43,14 @@ ModelFile load_model(const std::filesystem::path& path, const std::string& recip
   const std::string *config = find(file.metadata, "lgms.config"), *recipe = find(file.metadata, "lgms.recipe");
   model.config = config ? Config::from_json(*config, source) : config_of(model.tensors, source);
   check(recipe || !recipe_name.empty(), ErrorKind::model, "[", source,
-        "] expected a recipe in the metadata, the file has none; name one with --recipe (default-2d, or paper-2d for "
-        "weights of the published training code)");
-  model.recipe = recipe ? Recipe::from_json(*recipe, source) : Recipe::named(recipe_name);
+        "] expected a recipe in the metadata, the file has none; name one with --recipe (default-2d or default-3d, or "
+        "paper-2d or paper-3d for weights of the published training code)");
+  const bool volumes = model.config.rank == 3;
+  const std::string name = recipe_name != "default" ? recipe_name : volumes ? "default-3d" : "default-2d";
+  if (volumes)
+    model.volume_recipe = recipe ? VolumeRecipe::from_json(*recipe, source) : VolumeRecipe::named(name);
+  else
+    model.recipe = recipe ? Recipe::from_json(*recipe, source) : Recipe::named(name);
   model.classes = class_names(find(file.metadata, "lgms.classes"), model.config, source);
   const std::string* training = find(file.metadata, "lgms.training");
   model.training = training ? *training : "{}";
@@ -53,12 +58,13 @@ ModelFile load_model(const std::filesystem::path& path, const std::string& recip
 }
 
 void save_model(const std::filesystem::path& path, const ModelFile& model) {
-  io::write_safetensors(path, model.tensors,
-                        {{"lgms.format", std::to_string(kFormat)},
-                         {"lgms.config", model.config.to_json()},
-                         {"lgms.recipe", model.recipe.to_json()},
-                         {"lgms.classes", nlohmann::json(model.classes).dump()},
-                         {"lgms.training", model.training}});
+  io::write_safetensors(
+      path, model.tensors,
+      {{"lgms.format", std::to_string(kFormat)},
+       {"lgms.config", model.config.to_json()},
+       {"lgms.recipe", model.config.rank == 2 ? model.recipe.to_json() : model.volume_recipe.to_json()},
+       {"lgms.classes", nlohmann::json(model.classes).dump()},
+       {"lgms.training", model.training}});
 }
 
 }  // namespace lgms

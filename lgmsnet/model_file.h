@@ -7,20 +7,23 @@
 #include "core/named_tensor.h"
 #include "lgmsnet/config.h"
 #include "lgmsnet/recipe.h"
+#include "lgmsnet/volume_recipe.h"
 
 namespace lgms {
 
 struct ModelFile {
   Config config;
-  Recipe recipe;
+  Recipe recipe;                     // of a 2D network
+  VolumeRecipe volume_recipe;        // of a 3D network
   std::vector<std::string> classes;  // names, one per output channel
   std::string training;              // JSON: data, epochs, seed, score, ...; {} where unknown
   NamedTensors tensors;              // weights and statistics under their checkpoint names
 };
 
 // Metadata keys: lgms.format (1), lgms.config, lgms.recipe, lgms.classes, lgms.training. recipe_name: the recipe of a
-// file that has none; empty: such a file is refused. A file without lgms.config has it read off its names and shapes.
-// Throws Error{model} naming the file on a newer format or anything that does not fit.
+// file that has none, "default" being that of its rank; empty: such a file is refused. A file without lgms.config has
+// it read off its names and shapes. Throws Error{model} naming the file on a newer format or anything that does not
+// fit.
 ModelFile load_model(const std::filesystem::path& path, const std::string& recipe_name = {});
 // Throws Error{output} where the file cannot be written.
 void save_model(const std::filesystem::path& path, const ModelFile& model);

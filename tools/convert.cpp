@@ -20,10 +20,17 @@ struct Options {
 
 void run(const Options& o) {
   ModelFile model;
-  model.recipe = Recipe::named(o.recipe);
-  if (!o.size.empty()) model.recipe.size = {o.size.front(), o.size.back()};
   model.tensors = strip_prefix(io::read_pth(o.in));
   model.config = config_of(model.tensors, o.in);
+  check(o.recipe.ends_with(model.config.rank == 2 ? "-2d" : "-3d"), ErrorKind::usage, "[convert] --recipe: ", o.in,
+        " holds a ", model.config.rank, "D network, got ", o.recipe);
+  if (model.config.rank == 2) {
+    model.recipe = Recipe::named(o.recipe);
+    if (!o.size.empty()) model.recipe.size = {o.size.front(), o.size.back()};
+  } else {
+    model.volume_recipe = VolumeRecipe::named(o.recipe);
+    if (!o.size.empty()) model.volume_recipe.patch = {o.size.front(), o.size[o.size.size() / 2], o.size.back()};
+  }
   LGMSNet net(model.config);
   net.store().load(model.tensors, o.in);  // every tensor is there, fits, and is finite
   model.tensors = net.store().tensors();
@@ -46,10 +53,14 @@ void add_convert(CLI::App& program) {
       "convert", "PyTorch checkpoint (.pth, zip format) to a model file; nothing in the checkpoint is executed");
   verb->add_option("in", o->in, "checkpoint, .pth")->required();
   verb->add_option("-o,--output", o->out, "model to write, .safetensors")->required();
-  verb->add_option("--recipe", o->recipe, "paper-2d (weights of the published training code) or default-2d")
+  verb->add_option("--recipe", o->recipe,
+                   "paper-2d, paper-3d (weights of the published training code), default-2d or default-3d")
+      ->check(CLI::IsMember({"default-2d", "paper-2d", "default-3d", "paper-3d"}))
       ->required();
-  verb->add_option("--size", o->size, "side of the network's input, or height and width (default 256)")
-      ->expected(1, 2)
+  verb->add_option("--size", o->size,
+                   "side of the network's input, or height and width (default 256); 3D: depth, height and width of the "
+                   "patch (default 96)")
+      ->expected(1, 3)
       ->check([](const std::string& s) {
         const long side = std::strtol(s.c_str(), nullptr, 10);
         return side > 0 && side % 32 == 0 && side <= 16384 ? "" : "expected a multiple of 32, got " + s;

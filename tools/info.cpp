@@ -17,19 +17,20 @@ struct Options {
 };
 
 void run(const Options& o) {
-  const ModelFile model = load_model(o.file, "default-2d");
+  const ModelFile model = load_model(o.file, "default");
   int64_t elements = 0, bytes = 0;
   for (const NamedTensor& t : model.tensors) {
     elements += t.tensor.numel();
     bytes += t.tensor.numel() * size_of(t.tensor.dtype());
   }
   const nlohmann::json training = nlohmann::json::parse(model.training, nullptr, false);
+  const std::string recipe = model.config.rank == 2 ? model.recipe.to_json() : model.volume_recipe.to_json();
   nlohmann::ordered_json all{{"file", o.file},
                              {"tensors", model.tensors.size()},
                              {"elements", elements},
                              {"bytes", bytes},
                              {"config", nlohmann::ordered_json::parse(model.config.to_json())},
-                             {"recipe", nlohmann::ordered_json::parse(model.recipe.to_json())},
+                             {"recipe", nlohmann::ordered_json::parse(recipe)},
                              {"classes", model.classes},
                              {"training", training.is_discarded() ? nlohmann::json(model.training) : training}};
   if (o.json) {
