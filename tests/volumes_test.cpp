@@ -1,0 +1,183 @@
+#include "nn/data/volumes.h"
+
+#include <limits>
+
+#include "core/io/datalist.h"
+#include "core/io/output_file.h"
+#include "lgmsnet/volume_recipe.h"
+#include "tests/support/folder.h"
+#include "tests/support/testing.h"
+
+using namespace lgms;
+using namespace lgms::nn;
+namespace fs = std::filesystem;
+
+namespace {
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+template <class F>
+std::string error_of(const F& run) {
+  try {
+    run();
+  } catch (const Error& e) {
+    CHECK(e.kind() == ErrorKind::data);
+    return e.what();
+  }
+  return "nothing was thrown";
+}
+
+io::Datalist parse(const std::string& json, const char* section = "training") {
+  return io::parse_datalist({reinterpret_cast<const uint8_t*>(json.data()), json.size()}, "list.json", section);
+}
+
+void write_volume(const fs::path& path, const Size3& size = {4, 5, 6}, double shift = 0) {
+  io::ensure_directory(path.parent_path());
+  Affine affine = kIdentityAffine;
+  affine[0][3] = shift;
+  io::write_nifti(path, Tensor::zeros({size[0], size[1], size[2], 1}), io::make_nifti_header(size, affine));
+}
+
+}  // namespace
+
+TEST_CASE("datalist: the Decathlon's, MONAI's and nnU-Net's forms") {
+  const io::Datalist decathlon = parse(
+      R"({"labels": {"0": "background", "1": "Anterior", "2": "Posterior"}, "numTraining": 2,
+          "training": [{"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"},
+                       {"image": ["b.nii.gz"], "label": "b_label.nii.gz"}], "test": ["./imagesTs/c.nii.gz"]})");
+  CHECK(decathlon.names == std::vector<std::string>{"background", "Anterior", "Posterior"});
+  REQUIRE(decathlon.pairs.size() == 2);
+  CHECK(decathlon.pairs[0].image == "./imagesTr/a.nii.gz");
+  CHECK(decathlon.pairs[1].image == "b.nii.gz");
+  CHECK(decathlon.pairs[1].label == "b_label.nii.gz");
+  CHECK(parse(R"({"labels": {"tumour": 1, "background": 0}})").names ==
+        std::vector<std::string>{"background", "tumour"});
+  CHECK(parse(R"({"training": []})", "validation").pairs.empty());
+}
+
+TEST_CASE("datalist: anything else is an error that names file and key") {
+  for (const auto& [json, part] : std::vector<std::pair<std::string, std::string>>{
+           {"", "not JSON"},
+           {"[1, 2]", "[1,2]"},
+           {R"({"training": 5})", "training"},
+           {R"({"training": [{"image": "a"}]})", "label"},
+           {R"({"training": [{"image": ["a", "b"], "label": "c"}]})", "one channel"},
+           {R"({"training": [{"image": "", "label": "c"}]})", "image"},
+           {R"({"training": ["a"]})", "training 0"},
+           {R"({"labels": {"background": 0, "whole": [1, 2]}})", "whole"},
+           {R"({"labels": {"background": 0, "x": 2}})", "0 to 1"},
+           {R"({"labels": {"a": 0, "b": 0}})", "each once"},
+           {R"({"labels": {"zero": "background"}})", "zero"},
+           {R"({"labels": {"a": -1}})", "-1"},
+           {R"({"labels": {}})", "labels"}}) {
+    CAPTURE(json);
+    const std::string error = error_of([&] { parse(json); });
+    CAPTURE(error);
+    CHECK(contains(error, "[list.json]"));
+    CHECK(contains(error, part));
+  }
+}
+
+TEST_CASE("volumes: nnU-Net's folders, with and without channel numbers; pairs; datalists") {
+  const testing::Folder folder;
+  write_volume(folder / "imagesTr/a.nii.gz");
+  write_volume(folder / "labelsTr/a.nii.gz");
+  write_volume(folder / "imagesTr/b_0000.nii");
+  write_volume(folder / "labelsTr/b.nii");
+  io::write_file(folder / "dataset.json", R"({"labels": {"background": 0, "spot": 1}})");
+  io::write_file(folder / "train.txt", "a\n b \n");
+  io::write_file(folder / "pairs.csv", "imagesTr/a.nii.gz, labelsTr/a.nii.gz\nimagesTr/b_0000.nii\tlabelsTr/b.nii\n");
+  io::write_file(folder / "list.json",
+                 R"({"validation": [{"image": "imagesTr/a.nii.gz", "label": "labelsTr/a.nii.gz"}]})");
+
+  const VolumeList stems = read_volume_list(folder.path(), "train.txt", "training");
+  CHECK(stems.stems() == std::vector<std::string>{"a", "b"});
+  CHECK(stems.classes == std::vector<std::string>{"background", "spot"});
+  CHECK(stems.cases[1].image == folder / "imagesTr/b_0000.nii");
+  CHECK(stems.cases[1].label == folder / "labelsTr/b.nii");
+  const VolumeList pairs = read_volume_list(folder.path(), "pairs.csv", "training");
+  CHECK(pairs.stems() == std::vector<std::string>{"a", "b_0000"});
+  CHECK(pairs.cases[1].label == folder / "labelsTr/b.nii");
+  const VolumeList listed = read_volume_list(folder.path(), "list.json", "validation");
+  CHECK(listed.stems() == std::vector<std::string>{"a"});
+  CHECK(contains(error_of([&] { read_volume_list(folder.path(), "list.json", "training"); }), "\"training\""));
+
+  io::write_file(folder / "absent.txt", "a\nc\n");
+  CHECK(contains(error_of([&] { read_volume_list(folder.path(), "absent.txt", "training"); }), "imagesTr/c"));
+  write_volume(folder / "imagesTr/c.nii.gz");
+  CHECK(contains(error_of([&] { read_volume_list(folder.path(), "absent.txt", "training"); }), "labelsTr/c"));
+  io::write_file(folder / "twice.csv", "imagesTr/a.nii.gz,labelsTr/a.nii.gz\n./imagesTr/a.nii.gz,labelsTr/a.nii.gz\n");
+  CHECK(contains(error_of([&] { read_volume_list(folder.path(), "twice.csv", "training"); }), "again"));
+  write_volume(folder / "imagesTr/b_0001.nii");
+  CHECK(contains(error_of([&] { read_volume_list(folder.path(), "train.txt", "training"); }), "one channel"));
+}
+
+TEST_CASE("volumes: labels are integers of the classes, on the image's grid") {
+  io::Volume volume{io::make_nifti_header({2, 2, 3}, kIdentityAffine), Tensor::zeros({2, 2, 3, 1})};
+  volume.voxels.data<float>()[7] = 2;
+  CHECK(labels_of(volume, "l.nii", 3).data<uint8_t>()[7] == 2);
+  CHECK(contains(error_of([&] { labels_of(volume, "l.nii", 2); }), "voxel i 1, j 0, k 1"));
+  for (float bad : {0.5f, -1.0f, 256.0f, std::numeric_limits<float>::quiet_NaN()}) {
+    volume.voxels.data<float>()[7] = bad;
+    CHECK(contains(error_of([&] { labels_of(volume, "l.nii"); }), "[l.nii]"));
+  }
+  const auto header = [](const Size3& size, double shift) {
+    Affine affine = kIdentityAffine;
+    affine[1][3] = shift;
+    return io::make_nifti_header(size, affine);
+  };
+  CHECK_NOTHROW(check_same_grid(header({2, 3, 4}, 0), "i", header({2, 3, 4}, 1e-4), "l"));
+  CHECK(contains(error_of([&] {
+                   check_same_grid(header({2, 3, 4}, 0), "i", header({2, 3, 5}, 0), "l");
+                 }),
+                 "5 x 3 x 2"));
+  CHECK(contains(error_of([&] { check_same_grid(header({2, 3, 4}, 0), "i", header({2, 3, 4}, 1), "l"); }), "1 mm"));
+}
+
+TEST_CASE("volume recipe: names, JSON there and back, errors") {
+  for (const char* name : {"default-3d", "paper-3d"}) {
+    const VolumeRecipe recipe = VolumeRecipe::named(name);
+    CHECK(VolumeRecipe::from_json(recipe.to_json(), "m") == recipe);
+  }
+  CHECK_THROWS(VolumeRecipe::named("default-2d"));
+  const std::string json = VolumeRecipe::named("paper-3d").to_json();
+  const auto changed = [&](const std::string& from, const std::string& to) {
+    std::string copy = json;
+    copy.replace(copy.find(from), from.size(), to);
+    return copy;
+  };
+  CHECK_THROWS(VolumeRecipe::from_json(changed("[96,96,96]", "[96,96,90]"), "m"));
+  CHECK_THROWS(VolumeRecipe::from_json(changed("[1.5,1.5,2.0]", "[1.5,0,2.0]"), "m"));
+  CHECK_THROWS(VolumeRecipe::from_json(changed("250.0", "-250.0"), "m"));
+  CHECK_THROWS(VolumeRecipe::from_json(changed("\"ras\"", "\"las\""), "m"));
+}
+
+TEST_CASE("volume recipe: z-score; window, foreground box and the way back for labels") {
+  Tensor voxels = Tensor::empty({4, 4, 6, 1});
+  for (int64_t i = 0; i < voxels.numel(); ++i) voxels.data<float>()[i] = static_cast<float>(i * 1000 + 7);
+  const VolumeInput z = make_volume_input(VolumeRecipe{}, voxels, kIdentityAffine);
+  double sum = 0, squares = 0;
+  for (float v : z.image.span<float>()) {
+    sum += static_cast<double>(v);
+    squares += static_cast<double>(v) * static_cast<double>(v);
+  }
+  CHECK(std::abs(sum) < 1e-4);
+  CHECK(squares / 96 == doctest::Approx(1));
+  CHECK(make_volume_input(VolumeRecipe{}, Tensor::full({2, 2, 2, 1}, 5), kIdentityAffine).image.data<float>()[3] == 0);
+
+  VolumeRecipe recipe = VolumeRecipe::named("paper-3d");
+  recipe.spacing = {};
+  voxels.fill(-1000);
+  voxels.data<float>()[(1 * 4 + 2) * 6 + 3] = 37.5;                              // k 1, j 2, i 3
+  voxels.data<float>()[(2 * 4 + 2) * 6 + 5] = 5000;                              // k 2, j 2, i 5
+  const VolumeInput input = make_volume_input(recipe, voxels, kIdentityAffine);  // RAS already: (D, H, W) = (i, j, k)
+  CHECK(input.grid.origin == Size3{3, 2, 1});
+  CHECK(input.grid.size == Size3{3, 1, 2});
+  CHECK(input.image.data<float>()[0] == 0.5f);
+  CHECK(input.image.data<float>()[5] == 1);
+  Tensor labels = Tensor::zeros({4, 4, 6, 1}, DType::u8);
+  labels.data<uint8_t>()[(2 * 4 + 2) * 6 + 5] = 9;
+  CHECK(make_volume_labels(input.grid, labels).data<uint8_t>()[5] == 9);
+  CHECK_THROWS(make_volume_labels(input.grid, Tensor::zeros({4, 4, 5, 1}, DType::u8)));
+  CHECK(pad_to_patch(recipe, input.image).shape() == Shape{96, 96, 96, 1});
+}
