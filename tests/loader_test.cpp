@@ -72,6 +72,21 @@ TEST_CASE("loader: batches depend on seed and epoch alone, and can be entered in
   CHECK(rest.size() == 16);
 }
 
+TEST_CASE("loader: crops of one example come one after another, each with random numbers of its own") {
+  const Dataset data = numbers(5);
+  Loader loader(data, prepare, {.batch = 4, .seed = 3, .epoch = 2, .crops = 3});
+  std::vector<int64_t> examples;
+  std::set<float> drawn;
+  while (const auto batch = loader.next()) {
+    examples.insert(examples.end(), batch->examples.begin(), batch->examples.end());
+    for (float v : batch->targets.span<float>()) drawn.insert(v);
+  }
+  const std::vector<int64_t> order = shuffled(5, 3, 2);
+  REQUIRE(examples.size() == 15);
+  for (size_t i = 0; i < examples.size(); ++i) CHECK(examples[i] == order[i / 3]);
+  CHECK(drawn.size() == 15);
+}
+
 TEST_CASE("loader: validation keeps the order and augments nothing") {
   const Dataset data = numbers(5);
   Loader loader(data, prepare, {.batch = 5, .training = false});

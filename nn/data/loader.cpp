@@ -38,7 +38,8 @@ std::vector<int64_t> shuffled(int64_t n, uint64_t seed, int64_t epoch) {
 Loader::Loader(const Dataset& data, Prepare prepare, LoaderOptions options)
     : data_(data), prepare_(std::move(prepare)), options_(options), batches_(0) {
   check(options_.batch > 0, ErrorKind::usage, "[loader] batch: expected at least 1, got ", options_.batch);
-  batches_ = batches_of(data.size(), options_.batch);
+  check(options_.crops > 0, ErrorKind::usage, "[loader] crops: expected at least 1, got ", options_.crops);
+  batches_ = batches_of(data.size() * options_.crops, options_.batch);
   if (options_.training) {
     order_ = shuffled(data.size(), options_.seed, options_.epoch);
   } else {
@@ -97,13 +98,18 @@ void Loader::work(Isa isa) {
 }
 
 Batch Loader::make(int64_t index) const {
-  const int64_t first = index * options_.batch, last = std::min(first + options_.batch, data_.size());
-  Batch batch{index, {order_.begin() + first, order_.begin() + last}, {}, {}};
+  const int64_t crops = options_.crops, first = index * options_.batch,
+                last = std::min(first + options_.batch, data_.size() * crops);
+  Batch batch{index, {}, {}, {}};
   std::vector<Tensor> images, targets;
   std::vector<std::string> stems;
-  for (int64_t i : batch.examples) {
-    Rng rng(options_.seed, Purpose::augment, static_cast<uint32_t>(options_.epoch), static_cast<uint32_t>(i));
-    const Example example = data_.example(i);
+  Example example;
+  for (int64_t sample = first; sample < last; ++sample) {
+    const int64_t i = order_[static_cast<size_t>(sample / crops)];
+    Rng rng(options_.seed, Purpose::augment, static_cast<uint32_t>(options_.epoch),
+            static_cast<uint32_t>(i * crops + sample % crops));
+    if (batch.examples.empty() || batch.examples.back() != i) example = data_.example(i);
+    batch.examples.push_back(i);
     Input input = prepare_(example, options_.training ? &rng : nullptr);
     images.push_back(std::move(input.image));
     targets.push_back(std::move(input.target));

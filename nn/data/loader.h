@@ -24,7 +24,7 @@ using Prepare = std::function<Input(const Example& example, Rng* rng)>;
 
 struct Batch {
   int64_t index;                  // 0 .. batches - 1
-  std::vector<int64_t> examples;  // indices into the data set
+  std::vector<int64_t> examples;  // indices into the data set, one per entry of the batch
   Tensor images, targets;         // [N, ...]
 };
 
@@ -34,6 +34,7 @@ struct LoaderOptions {
   uint64_t seed = 0;
   int64_t epoch = 0;
   int64_t first = 0;  // the batch to start with
+  int64_t crops = 1;  // times that an example is prepared, one after another, each with random numbers of its own
   size_t ahead = 2;   // batches that may lie ready
 };
 
@@ -43,7 +44,7 @@ std::vector<int64_t> shuffled(int64_t n, uint64_t seed, int64_t epoch);
 inline int64_t batches_of(int64_t examples, int64_t batch) { return (examples + batch - 1) / batch; }
 
 // One epoch over a data set, which must outlive it. What a batch holds depends on the options alone: the random numbers
-// of an example are those of (seed, epoch, example).
+// of an example's crop are those of (seed, epoch, example * crops + crop).
 class Loader {
  public:
   Loader(const Dataset& data, Prepare prepare, LoaderOptions options);
