@@ -49,9 +49,13 @@ void Trainer::run() {
 }
 
 void Trainer::train_epoch() {
-  Loader loader(
-      task_.data, task_.prepare,
-      {.batch = options_.batch, .training = true, .seed = options_.seed, .epoch = at_.epoch, .first = at_.batch});
+  Loader loader(task_.data, task_.prepare,
+                {.batch = options_.batch,
+                 .training = true,
+                 .seed = options_.seed,
+                 .epoch = at_.epoch,
+                 .first = at_.batch,
+                 .crops = options_.crops});
   while (const auto batch = loader.next()) {
     at_.loss_sum += train_step(*batch);
     ++at_.batch;
@@ -66,18 +70,34 @@ void Trainer::train_epoch() {
 
 double Trainer::train_step(const Batch& batch) {
   task_.store.clear_grads();
-  const autograd::Variable loss = task_.loss(task_.forward(batch.images, true), batch.targets);
-  const double value = scalar(loss);
-  check(std::isfinite(value), ErrorKind::internal, "[train] loss of step ", at_.step + 1, " (epoch ", at_.epoch + 1,
-        ", batch ", at_.batch + 1, "): expected a finite number, got ", value, "; ", checkpoint_path().string(),
-        " is the last finite checkpoint; try a lower learning rate");
-  autograd::backward(loss);
+  const int64_t n = batch.images.shape()[0], parts = std::min(options_.accumulate, n);
+  double value = 0;
+  for (int64_t part = 0; part < parts; ++part) {
+    const int64_t first = n * part / parts, count = n * (part + 1) / parts - first;
+    const autograd::Variable loss = task_.loss(task_.forward(batch.images.slice_batch(first, count), true),
+                                               batch.targets.slice_batch(first, count));
+    const double share = static_cast<double>(count) / static_cast<double>(n), part_value = scalar(loss);
+    expect_finite(part_value);
+    value += share * part_value;
+    autograd::backward(loss, Tensor::full(loss.shape(), share, loss.value().dtype()));
+  }
   task_.optimizer.step(task_.rate(at_.step));
   return value;
 }
 
+void Trainer::expect_finite(double value) const {
+  check(std::isfinite(value), ErrorKind::internal, "[train] loss of step ", at_.step + 1, " (epoch ", at_.epoch + 1,
+        ", batch ", at_.batch + 1, "): expected a finite number, got ", value, "; ", checkpoint_path().string(),
+        " is the last finite checkpoint; try a lower learning rate");
+}
+
 void Trainer::finish_epoch() {
   task_.store.clear_grads();  // memory for validation
+  if ((at_.epoch + 1) % options_.validate_every != 0 && at_.epoch + 1 < options_.epochs) {
+    at_ = {at_.epoch + 1, 0, at_.step, 0, at_.best, at_.best_epoch};
+    save();
+    return;
+  }
   const NamedScores scores = task_.validate();
   stop_if_asked();
   metrics_.columns = {"epoch", "step", "rate", "loss"};

@@ -30,7 +30,7 @@ struct Task {
   Forward forward;
   Loss loss;
   std::function<double(int64_t step)> rate;  // of step 0, 1, ...
-  std::function<NamedScores()> validate;     // always the same names; called after every epoch
+  std::function<NamedScores()> validate;     // always the same names; called after epochs
 };
 
 // What a step tells whoever watches.
@@ -43,6 +43,10 @@ struct StepReport {
 
 struct TrainerOptions {
   int64_t epochs = 100, batch = 8;
+  int64_t crops = 1;           // of every example in an epoch, see LoaderOptions
+  int64_t accumulate = 1;      // parts that a batch is cut into; their gradients add up to those of the whole batch
+                               // (but for batch norms, whose statistics are those of a part)
+  int64_t validate_every = 1;  // epochs; the last one is always validated. Others have no row in the metrics
   uint64_t seed = 0;
   std::filesystem::path folder;  // gets metrics.csv and last.safetensors; must exist
   std::string best_by;           // the score that names the best epoch: the first with the largest value
@@ -55,7 +59,7 @@ class Trainer {
   Trainer(Task task, TrainerOptions options) : task_(std::move(task)), options_(std::move(options)) {}
 
   std::function<void(const StepReport&)> on_step;
-  // After validation: the table so far, whose last row is the epoch's, and whether it is the best so far. The best
+  // After each validation: the table so far, whose last row is the epoch's, and whether it is the best so far. The best
   // weights are the store's at this moment.
   std::function<void(const Table& metrics, bool best)> on_epoch;
 
@@ -70,11 +74,12 @@ class Trainer {
   void run();
 
   const Progress& progress() const { return at_; }
-  int64_t batches() const { return batches_of(task_.data.size(), options_.batch); }
+  int64_t batches() const { return batches_of(task_.data.size() * options_.crops, options_.batch); }
 
  private:
   void train_epoch();
   double train_step(const Batch& batch);
+  void expect_finite(double loss) const;
   void finish_epoch();
   void report(double waited) const;
   void save() const;

@@ -205,6 +205,57 @@ TEST_CASE("trainer: metrics.csv is cut back to the checkpoint") {
   CHECK(bytes_of(folder / "metrics.csv") == csv);
 }
 
+// The weights of two convolutions, after two epochs; with or without a batch norm between them.
+std::vector<float> trained(bool norm, int64_t accumulate) {
+  const testing::Folder folder;
+  TinyRun run(folder.path());
+  run.options.accumulate = accumulate;
+  run.options.epochs = 2;
+  const Forward plain = [&](const Tensor& x, bool training) {
+    const Layers layers(run.store, training);
+    const autograd::Variable a = layers.convolution("a", autograd::Variable(x));
+    return layers.convolution("b", autograd::instance_norm(a, {.after = autograd::Activation::relu}));
+  };
+  Trainer trainer(
+      {run.store, run.optimizer, run.train, prepare, norm ? run.forward : plain, run.loss, [](int64_t) { return 0.01; },
+       [] {
+         return NamedScores{{"val_dice", 0.5}};
+       }},
+      run.options);
+  trainer.run();
+  const auto values = run.store.parameter("a.weight").value().span<float>();
+  return {values.begin(), values.end()};
+}
+
+TEST_CASE("trainer: gradients of a batch in parts add up to the batch's, except under batch norms") {
+  const auto difference = [](const std::vector<float>& a, const std::vector<float>& b) {
+    float most = 0;
+    for (size_t i = 0; i < a.size(); ++i) most = std::max(most, std::abs(a[i] - b[i]));
+    return most;
+  };
+  for (int64_t parts : {2, 3, 4, 9}) {
+    CAPTURE(parts);
+    CHECK(difference(trained(false, 1), trained(false, parts)) < 1e-6f);
+  }
+  CHECK(difference(trained(true, 1), trained(true, 2)) > 1e-5f);  // statistics are those of a part
+}
+
+TEST_CASE("trainer: epochs between validations have no row; the last one does") {
+  const testing::Folder folder;
+  TinyRun run(folder.path());
+  run.options.validate_every = 3;
+  std::vector<double> epochs;
+  Trainer trainer({run.store, run.optimizer, run.train, prepare, run.forward, run.loss, [](int64_t) { return 0.01; },
+                   [] {
+                     return NamedScores{{"val_dice", 0.5}};
+                   }},
+                  run.options);
+  trainer.on_epoch = [&](const Table& metrics, bool) { epochs = metrics.column("epoch"); };
+  trainer.run();
+  CHECK(epochs == std::vector<double>{3, 4});
+  CHECK(trainer.progress().epoch == kEpochs);
+}
+
 TEST_CASE("trainer: other settings and other instruction sets are refused") {
   const testing::Folder folder;
   TinyRun first(folder.path());
