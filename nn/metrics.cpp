@@ -1,5 +1,7 @@
 #include "nn/metrics.h"
 
+#include <limits>
+
 #include "core/error.h"
 
 namespace lgms::nn {
@@ -27,11 +29,39 @@ Counts count(const TensorView& predicted, const TensorView& truth, double thresh
                                      : count_rows<float>(predicted, truth, threshold, channel);
 }
 
-Scores scores(const Counts& c) {
-  if (c.tp + c.fp + c.fn == 0) return {1, 1, 1, 1};
-  const auto share = [tp = static_cast<double>(c.tp)](double weight, int64_t rest) {
+std::vector<Counts> count_labels(const TensorView& predicted, const TensorView& truth, int64_t classes) {
+  check(predicted.shape() == truth.shape() && predicted.dtype() == DType::u8 && truth.dtype() == DType::u8 &&
+            truth.channels() == 1,
+        ErrorKind::usage, "[metrics] labels: expected u8 [..., 1] twice, got ", predicted.dtype(), " ",
+        predicted.shape(), " and ", truth.dtype(), " ", truth.shape());
+  check(classes > 0 && classes <= 256, ErrorKind::usage, "[metrics] classes: expected 1 to 256, got ", classes);
+  std::vector<int64_t> pairs(256 * 256);  // [predicted][true]
+  const uint8_t *p = predicted.data<uint8_t>(), *t = truth.data<uint8_t>();
+  for (int64_t r = 0; r < truth.rows(); ++r) ++pairs[p[r * predicted.row_stride()] * 256 + t[r * truth.row_stride()]];
+
+  std::vector<int64_t> of_predicted(256), of_truth(256);
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    of_predicted[i / 256] += pairs[i];
+    of_truth[i % 256] += pairs[i];
+  }
+  for (size_t k = static_cast<size_t>(classes); k < 256; ++k)
+    check(of_predicted[k] + of_truth[k] == 0, ErrorKind::data, "[metrics] labels: expected 0 to ", classes - 1,
+          ", got ", k, " in the ", of_truth[k] > 0 ? "truth" : "prediction");
+  std::vector<Counts> counts;
+  for (size_t k = 0; k < static_cast<size_t>(classes); ++k) {
+    const int64_t tp = pairs[k * 257], fp = of_predicted[k] - tp, fn = of_truth[k] - tp;
+    counts.push_back({tp, fp, fn, truth.rows() - tp - fp - fn});
+  }
+  return counts;
+}
+
+Scores scores(const Counts& c, EmptyPolicy policy) {
+  const bool empty = c.tp + c.fp + c.fn == 0;
+  const double undefined =
+      policy == EmptyPolicy::exclude ? std::numeric_limits<double>::quiet_NaN() : policy == EmptyPolicy::one && empty;
+  const auto share = [=, tp = static_cast<double>(c.tp)](double weight, int64_t rest) {
     const double all = weight * tp + static_cast<double>(rest);
-    return all == 0 ? 0 : weight * tp / all;
+    return all == 0 ? undefined : weight * tp / all;
   };
   return {share(2, c.fp + c.fn), share(1, c.fp + c.fn), share(1, c.fp), share(1, c.fn)};
 }

@@ -1,5 +1,7 @@
 #include "nn/metrics.h"
 
+#include <cmath>
+
 #include "tests/support/testing.h"
 
 using namespace lgms;
@@ -33,6 +35,35 @@ TEST_CASE("metrics: plain scores, and the rule for empty masks") {
   CHECK(missed.dice == 0);
   CHECK(missed.precision == 0);  // 0 / 0
   CHECK(invented.recall == 0);   // 0 / 0
+}
+
+TEST_CASE("metrics: what 0 / 0 is, by policy") {
+  const Counts both{0, 0, 0, 5}, missed{0, 0, 4, 1}, invented{0, 4, 0, 1};
+  CHECK(std::isnan(scores(both, EmptyPolicy::exclude).dice));
+  CHECK(std::isnan(scores(both, EmptyPolicy::exclude).recall));
+  CHECK(std::isnan(scores(missed, EmptyPolicy::exclude).precision));
+  CHECK(std::isnan(scores(invented, EmptyPolicy::exclude).recall));
+  for (EmptyPolicy policy : {EmptyPolicy::exclude, EmptyPolicy::one, EmptyPolicy::zero}) {
+    CHECK(scores(missed, policy).dice == 0);
+    CHECK(scores(missed, policy).recall == 0);
+    CHECK(scores(invented, policy).iou == 0);
+    CHECK(scores(invented, policy).precision == 0);
+  }
+  CHECK(scores(both, EmptyPolicy::one).precision == 1);
+  CHECK(scores(missed, EmptyPolicy::one).precision == 0);
+  CHECK(scores(both, EmptyPolicy::zero).dice == 0);
+  CHECK(scores(invented, EmptyPolicy::zero).recall == 0);
+}
+
+TEST_CASE("metrics: labels are counted all at once") {
+  const Tensor p = Tensor::from({2, 3, 1}, std::vector<uint8_t>{0, 1, 2, 2, 1, 0});
+  const Tensor t = Tensor::from({2, 3, 1}, std::vector<uint8_t>{0, 1, 1, 2, 0, 0});
+  CHECK(count_labels(p, t, 4) == std::vector<Counts>{{2, 0, 1, 3}, {1, 1, 1, 3}, {1, 1, 0, 4}, {0, 0, 0, 6}});
+  CHECK(testing::error_of([&] { count_labels(p, t, 2); }) == "[metrics] labels: expected 0 to 1, got 2 in the truth");
+  CHECK(testing::error_of([&] {
+          count_labels(p, Tensor::zeros({2, 3, 1}, DType::u8), 2);
+        }) == "[metrics] labels: expected 0 to 1, got 2 in the prediction");
+  CHECK(testing::error_of([&] { count_labels(p, t.to(DType::f32), 2); }).starts_with("[metrics] labels: expected u8"));
 }
 
 TEST_CASE("metrics: the paper's scores count an empty truth as all foreground") {
