@@ -68,6 +68,21 @@ int64_t grain(const ConvolutionDims& d, int64_t units) {
   return 1 + 1'000'000 / std::max<int64_t>(work, 1);
 }
 
+const ConvolutionImpl<float>& pick_for(const ConvolutionDims& d, Rounding rounding) {
+  return pick(convolution_impls(),
+              [&](const ConvolutionImpl<float>& impl) { return impl.rounding <= rounding && impl.accepts(d); });
+}
+
+// Packed weights, then the scratch of each thread.
+template <class T>
+struct ScratchOf {
+  int64_t packed, each;
+  ScratchOf(const ConvolutionImpl<T>& impl, const ConvolutionDims& d)
+      : packed(bytes(impl.packed_size(d))), each(bytes(impl.scratch_size(d))) {}
+  static int64_t bytes(int64_t elements) { return (elements * int64_t{sizeof(T)} + 63) / 64 * 64; }
+  int64_t total() const { return packed + each * Context::current().threads(); }
+};
+
 void run(const ConvolutionDims& d, const TensorView& x, const TensorView& weight, const TensorView& bias,
          const TensorView& y, bool turned, Rounding rounding) {
   const auto run_as = [&]<class T>(const ConvolutionImpl<T>& impl) {
@@ -80,8 +95,7 @@ void run(const ConvolutionDims& d, const TensorView& x, const TensorView& weight
   if (x.dtype() == DType::f64)
     run_as(convolution_reference_impl<double>);
   else
-    run_as(pick(convolution_impls(),
-                [&](const ConvolutionImpl<float>& impl) { return impl.rounding <= rounding && impl.accepts(d); }));
+    run_as(pick_for(d, rounding));
 }
 
 }  // namespace
@@ -93,9 +107,9 @@ void run_convolution(const ConvolutionImpl<T>& impl, const ConvolutionDims& d, c
                      const ConvolutionWeights<T>& weights, const T* bias, T* y) {
   if (d.rows() == 0 || d.cout == 0) return;
   Context& context = Context::current();
-  const auto bytes = [](int64_t elements) { return (elements * int64_t{sizeof(T)} + 63) / 64 * 64; };
-  const int64_t packed_bytes = bytes(impl.packed_size(d)), scratch_bytes = bytes(impl.scratch_size(d));
-  const Scratch memory(context.allocator(), packed_bytes + scratch_bytes * context.threads());
+  const ScratchOf<T> bytes(impl, d);
+  const int64_t packed_bytes = bytes.packed, scratch_bytes = bytes.each;
+  const Scratch memory(context.allocator(), bytes.total());
   T* const packed = memory.as<T>();
   parallel_ranges(impl.pack_units(d), 1 + impl.pack_units(d) * 65536 / std::max<int64_t>(packed_bytes, 1),
                   [&](int64_t first, int64_t last, int) { impl.pack(d, first, last, weights, packed); });
@@ -149,6 +163,10 @@ void convolution_forward(const TensorView& x, const TensorView& weight, const Te
     expect_type("convolution", "bias", bias, x.dtype());
   }
   run(d, x, weight, bias, y, false, rounding);
+}
+
+int64_t convolution_forward_scratch(const ConvolutionDims& d, Rounding rounding) {
+  return d.rows() == 0 || d.cout == 0 ? 0 : ScratchOf<float>(pick_for(d, rounding), d).total();
 }
 
 void convolution_data_gradient(const TensorView& dy, const TensorView& weight, int64_t groups, const TensorView& dx) {

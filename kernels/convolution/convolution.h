@@ -21,6 +21,9 @@ void convolution_forward(const TensorView& x, const TensorView& weight, const Te
 // dy: [N,D,H,W,Cout], dx: [N,D,H,W,Cin]; otherwise as above. Overwrites dx.
 void convolution_data_gradient(const TensorView& dy, const TensorView& weight, int64_t groups, const TensorView& dx);
 
+// Bytes of scratch that convolution_forward takes from the current context for f32 tensors of these dims.
+int64_t convolution_forward_scratch(const ConvolutionDims& d, Rounding rounding = Rounding::transformed);
+
 // The dims of a convolution from x to y, after all checks; argument names are prefixed by d where gradient is true.
 ConvolutionDims convolution_dims(const char* op, const TensorView& x, const TensorView& weight, int64_t groups,
                                  const TensorView& y, bool dx = false, bool dweight = false, bool dy = false);
