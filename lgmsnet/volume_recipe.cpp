@@ -115,24 +115,29 @@ VolumeRecipe VolumeRecipe::from_json(const std::string& text, const std::string&
   return recipe;
 }
 
-VolumeInput make_volume_input(const VolumeRecipe& recipe, const TensorView& voxels, const Affine& affine) {
-  expect_volume("voxels", voxels, DType::f32);
-  VolumeInput input;
-  VolumeGrid& grid = input.grid;
-  grid.native = size_of(voxels);
+VolumeGrid volume_grid(const VolumeRecipe& recipe, const Size3& native, const Affine& affine) {
+  VolumeGrid grid;
+  grid.native = native;
   if (recipe.ras) grid.orientation = transform::to_ras(affine);
-  input.image = transform::reorient(voxels, grid.orientation);
-  grid.resampled = size_of(input.image);
+  grid.resampled = transform::reoriented(native, grid.orientation);
   if (recipe.spacing[0] > 0) {
     const auto spacing = transform::reoriented(spacing_of(affine), grid.orientation);
     grid.resampled = transform::resampled_size(grid.resampled, spacing, recipe.spacing);
-    if (grid.resampled != size_of(input.image)) input.image = transform::resample_linear(input.image, grid.resampled);
   }
+  grid.size = grid.resampled;
+  return grid;
+}
+
+VolumeInput make_volume_input(const VolumeRecipe& recipe, const TensorView& voxels, const Affine& affine) {
+  expect_volume("voxels", voxels, DType::f32);
+  VolumeInput input{{}, volume_grid(recipe, size_of(voxels), affine)};
+  VolumeGrid& grid = input.grid;
+  input.image = transform::reorient(voxels, grid.orientation);
+  if (grid.resampled != size_of(input.image)) input.image = transform::resample_linear(input.image, grid.resampled);
   if (recipe.window)
     window(recipe, input.image);
   else
     z_score(input.image);
-  grid.size = grid.resampled;
   if (recipe.crop_foreground) foreground(input.image, grid);
   if (grid.size != grid.resampled) input.image = transform::cut(input.image, grid.origin, grid.size);
   return input;

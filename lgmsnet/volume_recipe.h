@@ -46,6 +46,8 @@ struct VolumeInput {
   VolumeGrid grid;
 };
 
+// The grid of a volume of this size, as far as shapes tell: nothing is cut away.
+VolumeGrid volume_grid(const VolumeRecipe& recipe, const Size3& native, const Affine& affine);
 // voxels: f32 [D, H, W, 1] as the file has them. A volume of one value has z-score 0.
 VolumeInput make_volume_input(const VolumeRecipe& recipe, const TensorView& voxels, const Affine& affine);
 // Labels u8 [D, H, W, 1] brought to the same grid (nearest).

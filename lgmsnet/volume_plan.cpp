@@ -1,0 +1,73 @@
+#include "lgmsnet/volume_plan.h"
+
+#include <algorithm>
+
+#include "core/context.h"
+#include "core/error.h"
+#include "lgmsnet/shapes.h"
+#include "lgmsnet/volume_inference.h"
+
+namespace lgms {
+namespace {
+
+// Code, libraries and small objects of the program; the stack and buffers of each further thread.
+constexpr int64_t kProgram = 12'000'000, kThread = 300'000;
+
+int64_t voxels_of(const Size3& size) { return size[0] * size[1] * size[2]; }
+
+int64_t weight_bytes(const Config& config) {
+  int64_t bytes = 0;
+  for (const nn::ParameterSpec& p : parameter_specs(config)) bytes += p.shape.numel() * size_of(p.dtype);
+  return bytes;
+}
+
+}  // namespace
+
+int64_t VolumeCost::Step::bytes() const {
+  int64_t sum = 0;
+  for (const auto& part : parts) sum += part.second;
+  return sum;
+}
+
+const VolumeCost::Step& VolumeCost::largest() const {
+  return *std::max_element(steps.begin(), steps.end(),
+                           [](const Step& a, const Step& b) { return a.bytes() < b.bytes(); });
+}
+
+VolumeCost plan_volume(const Config& config, const VolumeRecipe& recipe, const VolumeWork& work) {
+  const VolumeGrid grid = volume_grid(recipe, work.native, work.affine);
+  VolumeCost cost;
+  cost.windows = plan_windows(grid.size, recipe.patch, recipe.overlap, recipe.gaussian);
+  cost.forward = forward_cost(config, {1, recipe.patch[0], recipe.patch[1], recipe.patch[2], config.in_channels});
+  cost.runs = cost.windows.windows() * (work.mirror ? 8 : 1);
+
+  constexpr int64_t f32 = sizeof(float);
+  const int64_t native = voxels_of(work.native), resampled = voxels_of(grid.resampled), weights = weight_bytes(config);
+  const bool resamples = grid.resampled != transform::reoriented(grid.native, grid.orientation);
+  const auto step = [&](const char* name, std::vector<std::pair<std::string, int64_t>> parts) {
+    parts.insert(parts.begin(), {{"program", kProgram + kThread * Context::current().threads()}, {"weights", weights}});
+    std::erase_if(parts, [](const auto& part) { return part.second == 0; });
+    cost.steps.push_back({name, std::move(parts)});
+  };
+
+  step("loading the model", {{"model file", weights}});
+  step("reading", {{"voxels", native * f32}});
+  // The voxels and a turned copy; then what that is resampled into, and the box that is cut out.
+  const int64_t copies = std::max(native + (resamples ? resampled : 0), recipe.crop_foreground ? 2 * resampled : 0);
+  step("making the input", {{"voxels", native * f32}, {"copies", copies * f32}});
+  const int64_t padded = voxels_of(cost.windows.padded) * f32;
+  if (cost.windows.padded != cost.windows.size)
+    step("padding", {{"input", voxels_of(grid.size) * f32}, {"padded", padded}});
+  const NativeLabels::Memory labels = NativeLabels::memory(grid, cost.windows.axes, config.classes);
+  for (const auto& [name, part, bytes] : {std::tuple{"windows", "network", cost.forward.peak_bytes},
+                                          std::tuple{"resampling slabs", "resampled slab", labels.moment}})
+    step(name, {{"input", padded},
+                {"probabilities in work", cost.windows.ring_size(config.classes) * f32},
+                {"labels and slices", labels.held},
+                {part, bytes}});
+  if (work.components) step("components", {{"labels", native}, {"components", native * int64_t{sizeof(int32_t)}}});
+  if (work.whole_volumes) step("pictures and probabilities", {{"labels", native}, {"voxels", native * f32}});
+  return cost;
+}
+
+}  // namespace lgms
