@@ -14,8 +14,7 @@ Tensor run(const LGMSNet& net, const Tensor& input) {
 
 }  // namespace
 
-Model::Model(const std::filesystem::path& path, const std::string& recipe)
-    : file(load_model(path, recipe)), net(file.config) {
+Model::Model(ModelFile loaded, const std::filesystem::path& path) : file(std::move(loaded)), net(file.config) {
   check(file.config.rank == 2 && file.config.in_channels == 3, ErrorKind::model, "[", path.string(),
         "] expected a 2D model of RGB images, got rank ", file.config.rank, ", input channels ",
         file.config.in_channels);

@@ -13,7 +13,8 @@ struct Model {
 
   // recipe: for a file without one, else empty. Throws Error{model} on anything but a 2D model with three input
   // channels.
-  Model(const std::filesystem::path& path, const std::string& recipe);
+  Model(const std::filesystem::path& path, const std::string& recipe) : Model(load_model(path, recipe), path) {}
+  Model(ModelFile loaded, const std::filesystem::path& path);
   // image: u8 [H, W, 3] -> probabilities f32 [H, W, K] at its own size. native: the network sees the image at that
   // size, padded to multiples of 32; else resized to the size of the recipe.
   Tensor probabilities(const Tensor& image, bool native) const;

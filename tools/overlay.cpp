@@ -1,14 +1,10 @@
 #include "tools/overlay.h"
 
-#include <array>
-
 namespace lgms::tools {
 namespace {
 
-using Colour = std::array<int, 3>;
 constexpr std::array<Colour, 6> kColours{
     {{230, 60, 40}, {86, 130, 233}, {204, 121, 167}, {230, 159, 0}, {0, 190, 200}, {150, 90, 230}}};
-constexpr Colour kTruth{0, 200, 60};  // none of the above, and seen on dark and on bright pictures
 
 struct Mask {
   const Tensor& masks;
@@ -23,13 +19,14 @@ struct Mask {
   }
 };
 
-// percent of colour over what is there.
-void blend(uint8_t* pixel, const Colour& colour, int percent) {
+}  // namespace
+
+Colour label_colour(int64_t label) { return kColours[static_cast<size_t>(label - 1) % kColours.size()]; }
+
+void paint(uint8_t* pixel, const Colour& colour, int percent) {
   for (size_t c = 0; c < 3; ++c)
     pixel[c] = static_cast<uint8_t>((pixel[c] * (100 - percent) + colour[c] * percent) / 100);
 }
-
-}  // namespace
 
 Tensor overlay(const Tensor& image, const Tensor& masks, const Tensor& truth) {
   Tensor picture = image.clone();
@@ -39,9 +36,8 @@ Tensor overlay(const Tensor& image, const Tensor& masks, const Tensor& truth) {
       for (int64_t j = 0; j < w; ++j) {
         uint8_t* pixel = picture.data<uint8_t>() + (i * w + j) * 3;
         const Mask mask{masks, k};
-        if (mask.inside(i, j))
-          blend(pixel, kColours[static_cast<size_t>(k) % kColours.size()], mask.edge(i, j) ? 100 : 35);
-        if (truth.defined() && Mask{truth, k}.edge(i, j)) blend(pixel, kTruth, 100);
+        if (mask.inside(i, j)) paint(pixel, label_colour(k + 1), mask.edge(i, j) ? 100 : 35);
+        if (truth.defined() && Mask{truth, k}.edge(i, j)) paint(pixel, kTruthColour);
       }
   return picture;
 }

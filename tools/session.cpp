@@ -39,10 +39,11 @@ void add_machine(CLI::App& app, Machine& machine) {
       ->capture_default_str();
 }
 
-Session::Session(const Machine& machine)
+Session::Session(const Machine& machine, bool lean)
     : context_({.threads = machine.threads,
                 .isa = {},
                 .memory_limit = 0,
+                .lean = lean,
                 .log =
                     [](std::string_view line) {
                       std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());

@@ -13,11 +13,11 @@ struct Machine {
 };
 void add_machine(CLI::App& app, Machine& machine);
 
-// A context that is current for its lifetime and whose stop token SIGINT and SIGTERM set; a second signal ends the
+// lean: ContextOptions::lean. A context that is current for its lifetime and whose stop token SIGINT and SIGTERM set; a second signal ends the
 // process at once with 130. One at a time.
 class Session {
  public:
-  explicit Session(const Machine& machine);
+  explicit Session(const Machine& machine, bool lean = false);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;

@@ -1,0 +1,282 @@
+// lgmsnet predict with a 3D model: labels of volumes.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "core/error.h"
+#include "core/io/image.h"
+#include "core/io/nifti.h"
+#include "core/io/output_file.h"
+#include "core/transform/components.h"
+#include "lgmsnet/label_statistics.h"
+#include "lgmsnet/lgmsnet.h"
+#include "lgmsnet/volume_inference.h"
+#include "lgmsnet/volume_plan.h"
+#include "tools/inputs.h"
+#include "tools/mosaic.h"
+#include "tools/predict.h"
+#include "tools/probability_spool.h"
+
+namespace lgms::tools {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+// Everything that one volume leaves in the output folder, besides labels.json for all.
+struct Outputs {
+  fs::path labels, statistics, preview;  // empty where not asked for
+  std::vector<fs::path> probabilities;
+
+  std::vector<fs::path> all() const {
+    std::vector<fs::path> paths = probabilities;
+    for (const fs::path& path : {labels, statistics, preview})
+      if (!path.empty()) paths.push_back(path);
+    return paths;
+  }
+};
+
+Outputs outputs_of(const PredictArguments& a, const fs::path& file, int64_t classes) {
+  const fs::path out = a.out;
+  const std::string stem = io::nifti_stem(file);
+  Outputs outputs{out / (stem + ".nii.gz"), {}, {}, {}};
+  if (a.statistics) outputs.statistics = out / (stem + ".json");
+  if (a.preview) outputs.preview = out / (stem + ".png");
+  for (int64_t k = 0; k < classes && a.probabilities; ++k)
+    outputs.probabilities.push_back(out / text(stem, "_probability_", k, ".nii.gz"));
+  return outputs;
+}
+
+// The model's recipe with what the arguments change.
+VolumeRecipe recipe_of(const PredictArguments& a, VolumeRecipe recipe) {
+  for (size_t i = 0; i < a.patch.size(); ++i) {
+    check(a.patch[i] > 0 && a.patch[i] % 32 == 0, ErrorKind::usage, "[--patch] expected multiples of 32, got ",
+          a.patch[i]);
+    recipe.patch[i] = a.patch[i];
+  }
+  if (a.overlap >= 0) recipe.overlap = a.overlap;
+  if (!a.blending.empty()) recipe.gaussian = a.blending == "gaussian";
+  return recipe;
+}
+
+std::string megabytes(int64_t bytes) { return text((bytes + 999'999) / 1'000'000, " MB"); }
+std::string extents(const Size3& s) { return text(s[0], " x ", s[1], " x ", s[2]); }
+
+// One program run: a model, where it computes, what is wanted of it.
+class Prediction {
+ public:
+  Prediction(const PredictArguments& arguments, ModelFile file)
+      : a_(arguments), session_(a_.machine, true), model_(std::move(file)), net_(model_.config) {
+    check(model_.config.in_channels == 1, ErrorKind::model, "[", a_.model, "] expected a 3D model of one channel, got ",
+          model_.config.in_channels);
+    net_.store().load(model_.tensors, a_.model);
+    model_.tensors.clear();
+    recipe_ = recipe_of(a_, model_.volume_recipe);
+  }
+
+  void run() {
+    const std::vector<fs::path> files = files_of(a_.inputs, "NIfTI volumes (.nii, .nii.gz)", io::is_nifti_name);
+    if (!a_.dry_run)
+      check_outputs(files, a_.overwrite,
+                    [&](const fs::path& file) { return outputs_of(a_, file, model_.config.classes).all(); });
+    std::vector<std::optional<VolumeCost>> costs;
+    for (const fs::path& file : files) costs.push_back(cost_of(file));
+    if (a_.dry_run) return describe(files, costs);
+    io::ensure_directory(a_.out);
+    for_each_file(session_, status_, files, "volumes", a_.out, [&](const fs::path& file, size_t i) {
+      segment(file, text(i + 1, " of ", files.size(), "  ", file.string()));
+    });
+  }
+
+ private:
+  VolumeCost cost_with(const io::NiftiHeader& header, const VolumeRecipe& recipe) const {
+    return plan_volume(model_.config, recipe,
+                       {.native = header.size,
+                        .affine = header.affine,
+                        .mirror = a_.mirror,
+                        .components = a_.keep_largest || a_.min_volume > 0,
+                        .whole_volumes = a_.preview || a_.probabilities});
+  }
+
+  // Absent where the header cannot be read: that is reported when its turn comes.
+  std::optional<VolumeCost> cost_of(const fs::path& file) const {
+    std::optional<io::NiftiHeader> header;
+    try {
+      header = io::read_nifti_header(file);
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::data) throw;
+      return {};
+    }
+    VolumeCost cost = cost_with(*header, recipe_);
+    const auto most = static_cast<int64_t>(std::min<uint64_t>(a_.max_memory, INT64_MAX));
+    check(a_.dry_run || most == 0 || cost.peak_bytes() <= most, ErrorKind::device, "[", file.string(),
+          "] expected to need at most --max-memory ", megabytes(most), ", the estimate is ",
+          megabytes(cost.peak_bytes()), " (", cost.largest().name, ", ", cost.runs, " windows of ",
+          extents(recipe_.patch), "); ", what_fits(*header, most));
+    return cost;
+  }
+
+  // The largest patch that fits, its sides made smaller by 32, the longest first.
+  std::string what_fits(const io::NiftiHeader& header, int64_t most) const {
+    VolumeRecipe smaller = recipe_;
+    while (true) {
+      int64_t& longest = *std::max_element(smaller.patch.begin(), smaller.patch.end());
+      const int64_t need = cost_with(header, smaller).peak_bytes();
+      if (need <= most)
+        return text("--patch ", smaller.patch[0], ' ', smaller.patch[1], ' ', smaller.patch[2], " needs ",
+                    megabytes(need), ", with results that differ");
+      if (longest == 32) return text("even --patch 32 32 32 needs ", megabytes(need), "; allow that much");
+      longest -= 32;
+    }
+  }
+
+  Tensor logits(const Tensor& patch) const {
+    const autograd::NoGrad no_grad;
+    return net_.forward(patch, false).value();
+  }
+
+  // Seconds that a run of the network on the whole patch should take: the second run of a patch of at most 64 voxels a
+  // side, scaled by multiply-adds.
+  double seconds_per_window() const {
+    Shape small{1, 0, 0, 0, 1};
+    std::array<int64_t, 3> sides;
+    for (size_t i = 0; i < 3; ++i) sides[i] = std::min<int64_t>(recipe_.patch[i], 64);
+    small = {1, sides[0], sides[1], sides[2], 1};
+    const Tensor x = Tensor::zeros(small);
+    logits(x);
+    const auto start = std::chrono::steady_clock::now();
+    logits(x);
+    const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const Shape full{1, recipe_.patch[0], recipe_.patch[1], recipe_.patch[2], 1};
+    return took * static_cast<double>(forward_cost(model_.config, full).macs) /
+           static_cast<double>(forward_cost(model_.config, small).macs);
+  }
+
+  void describe(const std::vector<fs::path>& files, const std::vector<std::optional<VolumeCost>>& costs) {
+    const double each = seconds_per_window();
+    size_t unreadable = 0;
+    double seconds = 0;
+    int64_t most = 0;
+    for (size_t i = 0; i < files.size(); ++i) {
+      if (!costs[i]) {
+        ++unreadable;
+        std::cerr << "lgmsnet: [" << files[i].string() << "] its header cannot be read\n";
+        continue;
+      }
+      const VolumeCost& c = *costs[i];
+      const WindowPlan& w = c.windows;
+      seconds += each * static_cast<double>(c.runs);
+      most = std::max(most, c.peak_bytes());
+      std::cout << files[i].string() << "\n  grid      " << extents(w.size)
+                << (w.padded == w.size ? "" : ", padded to " + extents(w.padded)) << "\n  windows   "
+                << extents({int64_t(w.starts[0].size()), int64_t(w.starts[1].size()), int64_t(w.starts[2].size())})
+                << " = " << w.windows() << " of " << extents(w.patch) << (a_.mirror ? ", each mirrored 8 ways" : "")
+                << ", advancing along axis "
+                << "DHW"[w.axes[0]] << "\n  memory    " << megabytes(c.peak_bytes()) << ", in \"" << c.largest().name
+                << "\":";
+      for (const auto& [name, bytes] : c.largest().parts) std::cout << ' ' << name << ' ' << megabytes(bytes) << ';';
+      std::cout << "\n  time      about " << duration(each * static_cast<double>(c.runs)) << '\n';
+    }
+    std::cout << "all: memory " << megabytes(most) << ", time about " << duration(seconds) << " with "
+              << session_.context().threads() << " threads (a window of at most 64 voxels a side was timed, and scaled "
+              << "by multiply-adds)\n";
+    if (a_.max_memory > 0)
+      std::cout << (static_cast<uint64_t>(most) <= a_.max_memory ? "fits" : "does not fit") << " into --max-memory "
+                << megabytes(static_cast<int64_t>(a_.max_memory)) << '\n';
+    check(unreadable == 0, ErrorKind::some_failed, "[predict] ", unreadable, " of ", files.size(),
+          " volumes could not be read");
+  }
+
+  void segment(const fs::path& file, const std::string& what) {
+    io::Volume volume = io::read_nifti(file);
+    const io::NiftiHeader header = volume.header;
+    const Outputs outputs = outputs_of(a_, file, model_.config.classes);
+    std::optional<ProbabilitySpool> spool;
+    VolumeOptions options;
+    options.windows.mirror = a_.mirror;
+    const auto start = std::chrono::steady_clock::now();
+    options.windows.progress = [&](int64_t done, int64_t all) {
+      const double share = static_cast<double>(done) / static_cast<double>(all),
+                   took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      status_.show(text(bar(share, 20), ' ', done, " of ", all, " windows  ", what,
+                        done > 0 ? "  " + duration(took / share - took) + " left" : ""));
+    };
+    if (a_.probabilities) {
+      spool.emplace(a_.out, model_.config.classes);
+      options.probabilities = [&](const Size3& at, const TensorView& p) { spool->add(at, p); };
+    }
+    const Segmentation segmentation = segment_volume(
+        recipe_, std::move(volume.voxels), header.affine, model_.config.classes,
+        [this](const Tensor& patch) { return logits(patch); }, options);
+    const Tensor& labels = segmentation.labels;
+    if (a_.keep_largest) transform::keep_largest(labels);
+    if (a_.min_volume > 0) {
+      const double voxels = a_.min_volume * 1000 / voxel_volume(header.affine);
+      transform::remove_small(labels, static_cast<int64_t>(std::ceil(voxels - 1e-9)));
+    }
+    write(file, header, segmentation, outputs, spool);
+  }
+
+  // The labels last: where they are, all else is.
+  void write(const fs::path& file, const io::NiftiHeader& header, const Segmentation& segmentation,
+             const Outputs& outputs, const std::optional<ProbabilitySpool>& spool) {
+    const Tensor& labels = segmentation.labels;
+    if (!named_) io::write_file(fs::path(a_.out) / "labels.json", names().dump(1) + "\n");
+    named_ = true;
+    for (size_t k = 0; k < outputs.probabilities.size(); ++k)
+      io::write_nifti(outputs.probabilities[k],
+                      spool->volume(segmentation.grid, segmentation.axes, static_cast<int64_t>(k)), header);
+    if (!outputs.preview.empty())
+      io::write_png(outputs.preview, mosaic(io::read_nifti(file).voxels, labels, header.affine));
+    if (!outputs.statistics.empty())
+      io::write_file(outputs.statistics, statistics(file, header, labels).dump(1) + "\n");
+    io::write_nifti_labels(outputs.labels, labels, header, model_.classes);
+  }
+
+  ordered_json names() const {
+    ordered_json object = ordered_json::object();
+    for (size_t k = 0; k < model_.classes.size(); ++k) object[std::to_string(k)] = model_.classes[k];
+    return object;
+  }
+
+  ordered_json statistics(const fs::path& file, const io::NiftiHeader& header, const Tensor& labels) const {
+    ordered_json list = ordered_json::array();
+    for (const LabelStatistics& s : label_statistics(labels, header.affine, model_.config.classes)) {
+      ordered_json one{{"label", s.label},
+                       {"name", model_.classes[static_cast<size_t>(s.label)]},
+                       {"voxels", s.voxels},
+                       {"volume_ml", s.millilitres}};
+      if (s.voxels > 0) {
+        one["box"] = {{"first", s.first}, {"last", s.last}};
+        one["centroid_voxels"] = s.centroid;
+        one["centroid_mm"] = s.centroid_mm;
+      }
+      one["touches_border"] = s.touches_border;
+      list.push_back(one);
+    }
+    return {{"file", file.filename().string()},
+            {"size", {header.size[2], header.size[1], header.size[0]}},
+            {"voxel_ml", voxel_volume(header.affine) / 1000},
+            {"axes", "voxels are (i, j, k) from 0, mm are right, anterior, superior"},
+            {"labels", list}};
+  }
+
+  const PredictArguments& a_;
+  Session session_;
+  StatusLine status_;
+  ModelFile model_;
+  LGMSNet net_;
+  VolumeRecipe recipe_;
+  bool named_ = false;
+};
+
+}  // namespace
+
+void predict_volumes(const PredictArguments& arguments, ModelFile file) {
+  Prediction(arguments, std::move(file)).run();
+}
+
+}  // namespace lgms::tools
