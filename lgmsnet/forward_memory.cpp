@@ -1,6 +1,7 @@
 #include "lgmsnet/forward_memory.h"
 
 #include <memory>
+#include <utility>
 
 #include "kernels/attention/attention.h"
 #include "kernels/convolution/convolution.h"
@@ -95,6 +96,14 @@ class MemoryBuilder {
     return make({s[0], rank_ == 3 ? s[1] / 2 : s[1], s[2] / 2, s[3] / 2, s[4]});
   }
   Value stage(const std::string&, const Value& x) const { return x; }
+  template <class F>
+  Value segment(Value x, const F& f) {
+    return f(*this, std::move(x));
+  }
+  template <class F>
+  Value segment(Value x, Value y, const F& f) {
+    return f(*this, std::move(x), std::move(y));
+  }
   int64_t channels(const Value& x) const { return x.shape.channels(); }
   int rank() const { return rank_; }
 
