@@ -1,0 +1,73 @@
+#pragma once
+// What the two kinds of training have in common: a Study knows its data, train.cpp runs it.
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "lgmsnet/lgmsnet.h"
+#include "lgmsnet/model_file.h"
+#include "nn/trainer.h"
+#include "tools/session.h"
+
+namespace lgms::tools {
+
+struct TrainArguments {
+  std::string data, train_list = "train.txt", val_list = "val.txt", recipe, init, network, out;
+  int64_t epochs = 0, batch = 0, accumulate = 1, validate_every = 1, cache_mb = 2048;
+  double rate = 0;
+  uint64_t seed = 0;
+  std::vector<std::string> classes;  // names: given, or of the run that goes on
+  bool resume = false, allow_drift = false, checkpointing = false;
+  // pictures
+  int64_t size = 256;
+  int mask_threshold = 127;
+  // volumes
+  int64_t crops = 1;
+  std::vector<int64_t> patch;
+  std::vector<double> spacing;
+
+  std::string run_network;  // JSON: of the run that goes on; else empty
+  Machine machine;
+  CLI::App* app = nullptr;
+
+  bool volumes() const { return recipe.ends_with("-3d"); }
+};
+
+// Pictures or volumes: what is read, how it becomes a batch, how it is judged.
+class Study {
+ public:
+  virtual ~Study() = default;
+
+  ModelFile model;  // network, recipe, classes; the weights to start from, if there are any
+  nn::Dataset train, val;
+  nn::Settings settings;  // those of this kind of data, by the names of their options
+  nn::Loss loss;
+  nn::Optimizer::Options optimizer;
+  nlohmann::ordered_json optimizer_notes;  // for config.json
+  std::string best_by = "val_dice", unit;  // "images"
+
+  virtual nn::Input prepare(const nn::Example& example, Rng* rng) const = 0;
+  virtual double rate(int64_t step, int64_t batches) const = 0;  // of an epoch
+  // Always the same names, best_by among them. on_part(done, all) is called now and then.
+  virtual nn::NamedScores validate(const LGMSNet& net, const std::function<void(int64_t, int64_t)>& on_part) const = 0;
+  // A few validation cases as PNG files, prediction and truth drawn over them.
+  virtual void write_pictures(const LGMSNet& net, const std::filesystem::path& folder) const = 0;
+
+ protected:
+  // Half of the cache is for each of the two.
+  Study(std::vector<std::string> training, std::vector<std::string> validation, const nn::Dataset::Read& read,
+        int64_t cache_mb)
+      : train(std::move(training), read, (cache_mb << 20) / 2),
+        val(std::move(validation), read, (cache_mb << 20) / 2) {}
+};
+
+std::unique_ptr<Study> picture_study(const TrainArguments& a);
+std::unique_ptr<Study> volume_study(const TrainArguments& a);
+
+// The network to start from: that of the run that goes on, that of --init with its weights, or --network's (standard
+// where that is empty) with `classes` outputs. Recipe and, where none are given, names of classes are the caller's.
+// Throws Error{model} where rank or classes are not these.
+ModelFile initial_model(const TrainArguments& a, const std::string& standard, int64_t classes,
+                        std::vector<std::string> names);
+
+}  // namespace lgms::tools

@@ -1,0 +1,104 @@
+// Training on pictures: folders of images and masks, independent sigmoids, BCE and Dice, SGD.
+#include <algorithm>
+
+#include "autograd/ops.h"
+#include "core/error.h"
+#include "core/io/image.h"
+#include "core/io/output_file.h"
+#include "nn/data/augment.h"
+#include "nn/metrics.h"
+#include "nn/schedule.h"
+#include "tools/overlay.h"
+#include "tools/train.h"
+
+namespace lgms::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr kernels::Sgd kSgd{.rate = 0, .momentum = 0.9, .weight_decay = 1e-4};
+
+int64_t class_folders(const fs::path& data) {
+  int64_t k = 0;
+  std::error_code ignored;
+  while (fs::is_directory(data / "masks" / std::to_string(k), ignored)) ++k;
+  check(k > 0, ErrorKind::data, "[", (data / "masks" / "0").string(),
+        "] no such folder: expected the masks of the first class");
+  return k;
+}
+
+std::vector<std::string> stems_of(const nn::ImageFolder& folder, const std::string& list) {
+  std::vector<std::string> stems = nn::read_list(folder.root / list);  // an absolute list replaces the folder
+  folder.require(stems);
+  return stems;
+}
+
+class PictureStudy final : public Study {
+ public:
+  PictureStudy(const TrainArguments& a, const nn::ImageFolder& folder)
+      : Study(
+            stems_of(folder, a.train_list), stems_of(folder, a.val_list),
+            [folder](const std::string& stem) { return folder.read(stem); }, a.cache_mb),
+        base_rate_(a.rate),
+        epochs_(a.epochs),
+        batch_(a.batch) {
+    std::vector<std::string> names;
+    for (int64_t k = 0; k < folder.classes; ++k) names.push_back("class " + std::to_string(k));
+    model = initial_model(a, "2d", folder.classes, std::move(names));
+    model.recipe = Recipe::named(a.recipe);
+    model.recipe.size = {a.size, a.size};
+    model.recipe.mask_threshold = a.mask_threshold;
+    settings = {{"size", std::to_string(a.size)}, {"mask-threshold", std::to_string(a.mask_threshold)}};
+    loss = autograd::bce_dice_loss;
+    optimizer = kSgd;
+    optimizer_notes = {
+        {"name", "sgd"}, {"momentum", kSgd.momentum}, {"weight_decay", kSgd.weight_decay}, {"schedule", "poly 0.9"}};
+    if (a.recipe == "paper-2d") best_by = "val_iou";
+    unit = "images";
+  }
+
+  nn::Input prepare(const nn::Example& example, Rng* rng) const override {
+    if (rng == nullptr) return {make_input(model.recipe, example.image), make_target(model.recipe, example.masks)};
+    const nn::RotateFlip move = nn::RotateFlip::draw(*rng);
+    return {make_input(model.recipe, move(example.image)), make_target(model.recipe, move(example.masks))};
+  }
+
+  double rate(int64_t step, int64_t batches) const override {
+    return nn::poly_rate(base_rate_, step, epochs_ * batches);
+  }
+
+  nn::NamedScores validate(const LGMSNet& net, const std::function<void(int64_t, int64_t)>& on_part) const override {
+    return nn::validate_masks([&](const Tensor& x, bool training) { return net.forward(x, training); }, loss, val,
+                              [this](const nn::Example& e, Rng* rng) { return prepare(e, rng); }, batch_, on_part);
+  }
+
+  // Up to four, evenly spread: the prediction tinted, the truth's edge in green.
+  void write_pictures(const LGMSNet& net, const fs::path& folder) const override {
+    const autograd::NoGrad no_grad;
+    const int64_t count = std::min<int64_t>(4, val.size());
+    for (int64_t n = 0; n < count; ++n) {
+      const nn::Example e = val.example(n * val.size() / count);
+      const Tensor x = make_input(model.recipe, e.image);
+      const Tensor logits =
+          net.forward(x.reshaped({1, x.shape()[0], x.shape()[1], x.shape()[2], x.shape()[3]}), false).value();
+      const Tensor masks =
+          masks_from(probabilities_at(logits, e.image.shape()[0], e.image.shape()[1]), model.recipe.threshold);
+      const Tensor truth = masks_from(e.masks.to(DType::f32), model.recipe.mask_threshold);
+      std::string name = e.stem;
+      std::replace(name.begin(), name.end(), '/', '_');
+      io::write_png(folder / (name + ".png"), overlay(e.image, masks, truth));
+    }
+  }
+
+ private:
+  double base_rate_;
+  int64_t epochs_, batch_;
+};
+
+}  // namespace
+
+std::unique_ptr<Study> picture_study(const TrainArguments& a) {
+  return std::make_unique<PictureStudy>(a, nn::ImageFolder{a.data, class_folders(a.data), a.mask_threshold});
+}
+
+}  // namespace lgms::tools
