@@ -152,11 +152,9 @@ TEST_CASE("orientation: flipped, permuted and oblique files all end up right, an
 }
 
 TEST_CASE("orientation: where two axes lie closest to one direction, the more certain one gets it") {
-  // i is nearer to x than j is; both have their largest component there.
-  const Affine affine{{{1, 0.8, 0, 0}, {0.1, 0.6, 0, 0}, {0, 0, 1, 0}}};
-  CHECK(to_ras(affine) == Orientation{{2, 1, 0}, {}});
-  const Affine other{{{0.8, 1, 0, 0}, {0.6, 0.1, 0, 0}, {0, 0, 1, 0}}};
-  CHECK(to_ras(other) == Orientation{{1, 2, 0}, {}});
+  // R = [0.50 0.10 0.86; 0.62 -0.73 -0.28; 0.60 0.67 -0.43]: k takes x, then j takes y, and i, closest to y, is left
+  // with z. In the order i, j, k, i would take y and j z.
+  CHECK(to_ras(turned(-1, -2.5, -2.25, {1, 1, 1})) == Orientation{{0, 1, 2}, {false, true, false}});
   CHECK(error_of([] { to_ras({}); }) == "[to_ras] affine: expected three independent axes");
 }
 

@@ -14,7 +14,9 @@ struct Orientation {
 };
 
 // The orientation that makes (D, H, W) = (x, y, z), each growing to the right, anterior, superior, of a file with this
-// affine: every axis goes to the direction that it is closest to, the most certain first (as nibabel's io_orientation).
+// affine: every axis goes to the direction that it is closest to, the most certain first. nibabel 5.0's io_orientation
+// takes them in the file's order: the same, unless two axes are closest to one direction. Throws Error{usage} where the
+// affine is singular.
 Orientation to_ras(const Affine& affine);
 
 // x [D, H, W, C] of any type; a dense copy with the axes turned.
