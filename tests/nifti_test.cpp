@@ -340,7 +340,7 @@ TEST_CASE("nifti: names of labels travel in a header extension") {
   const Folder folder;
   const Tensor labels = Tensor::zeros({2, 3, 4, 1}, DType::u8);
   const NiftiHeader like = decoded(counting()).header;
-  std::vector<std::string> names{"background", "left \"a\"", "\u00e9"};
+  const std::vector<std::string> names{"background", "left \"a\"", "\u00e9"};
   for (const char* name : {"x.nii", "x.nii.gz"}) {
     write_nifti_labels(folder / name, labels, like, names);
     CHECK(values(read_nifti(folder / name)) == std::vector<float>(24));
@@ -354,8 +354,8 @@ TEST_CASE("nifti: names of labels travel in a header extension") {
   CHECK(get_at<float>(file, kVoxOffset) == static_cast<float>(352 + length));
   CHECK(file.size() == static_cast<size_t>(352 + length + 24));
   CHECK(std::string(file.begin() + 360, file.begin() + 352 + length).substr(0, json.size()) == json);
-  names[1] = "\xff";
-  CHECK(error_of([&] { write_nifti_labels(folder / "y.nii", labels, like, names); }).find("names: expected UTF-8") !=
+  const std::vector<std::string> invalid{"\xff"};
+  CHECK(error_of([&] { write_nifti_labels(folder / "y.nii", labels, like, invalid); }).find("names: expected UTF-8") !=
         std::string::npos);
   CHECK(!std::filesystem::exists(folder / "y.nii"));
 }
