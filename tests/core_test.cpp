@@ -93,7 +93,7 @@ TEST_CASE("allocator: a lean one never holds more than was ever in use at once")
     else
       CHECK(held >= 10 * unit);
     context.allocator()->trim();
-    CHECK(resident() - before <= 2 << 20);
+    if (lean) CHECK(resident() - before <= 2 << 20);  // else it is up to malloc
   }
 }
 
