@@ -31,21 +31,21 @@ void update(const RunningStatistics& running, const Tensor& mean, const Tensor& 
 
 }  // namespace
 
-Variable batch_norm(const Variable& x, const Variable& gamma, const Variable& beta, const RunningStatistics& statistics,
+Variable batch_norm(Variable x, const Variable& gamma, const Variable& beta, const RunningStatistics& statistics,
                     bool training, const NormOptions& options) {
   const kernels::ChannelNorm norm{options.before, options.after, 1, true};
   if (!training) {
     const Tensor mean = table("running mean", statistics.mean, x.value());
-    return channel_norm("batch_norm", x, gamma, beta, options, norm, mean,
-                        table("running variance", statistics.variance, x.value()), true);
+    const Tensor variance = table("running variance", statistics.variance, x.value());
+    return channel_norm("batch_norm", std::move(x), gamma, beta, options, norm, mean, variance, true);
   }
   const int64_t c = x.value().channels(), values = x.value().rows();
   check(values > 1, ErrorKind::usage, "[batch_norm] x: expected more than one value per channel in training, got ",
         x.shape());
   const Tensor mean = Tensor::empty({1, c}, DType::f64), variance = Tensor::empty({1, c}, DType::f64);
   kernels::channel_norm_statistics(x.value(), norm, mean, variance);
-  update(statistics, mean, variance, values);
-  return channel_norm("batch_norm", x, gamma, beta, options, norm, mean, variance, false);
+  if (!recomputing()) update(statistics, mean, variance, values);
+  return channel_norm("batch_norm", std::move(x), gamma, beta, options, norm, mean, variance, false);
 }
 
 }  // namespace lgms::autograd

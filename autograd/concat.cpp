@@ -16,15 +16,22 @@ Variable concat(std::span<const Variable> parts) {
     channels.push_back(want.channels());
     c += want.channels();
   }
-  const Tensor y = Tensor::empty(parts[0].shape().with_channels(c), parts[0].value().dtype());
-  int64_t first = 0;
-  for (size_t i = 0; i < parts.size(); first += channels[i++]) copy(parts[i].value(), y.slice(first, channels[i]));
-  return Variable::from_op("concat", y, {parts.begin(), parts.end()}, {},
-                           [channels](std::span<const Tensor>, const Tensor& dy, Grads& grads) {
-                             int64_t at = 0;
-                             for (size_t i = 0; i < channels.size(); at += channels[i++])
-                               if (grads.wants(i)) grads.put(i, dy.slice(at, channels[i]));
-                           });
+  const Remake forward = [c, channels](std::span<const Tensor> from) {
+    const Tensor y = Tensor::empty(from[0].shape().with_channels(c), from[0].dtype());
+    int64_t first = 0;
+    for (size_t i = 0; i < from.size(); first += channels[i++]) copy(from[i], y.slice(first, channels[i]));
+    return y;
+  };
+  std::vector<Tensor> values;
+  for (const Variable& part : parts) values.push_back(part.value());
+  return Variable::from_op(
+      "concat", forward(values), {parts.begin(), parts.end()}, {},
+      [channels](std::span<const Tensor>, const Tensor& dy, Grads& grads) {
+        int64_t at = 0;
+        for (size_t i = 0; i < channels.size(); at += channels[i++])
+          if (grads.wants(i)) grads.put(i, dy.slice(at, channels[i]));
+      },
+      forward, {parts.begin(), parts.end()});
 }
 
 }  // namespace lgms::autograd

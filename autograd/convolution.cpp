@@ -12,7 +12,7 @@ Variable convolution(const Variable& x, const Variable& weight, const Variable& 
   kernels::convolution_forward(x.value(), weight.value(), bias.value(), groups, y,
                                trains ? kernels::Rounding::direct : kernels::Rounding::transformed);
   // dx = dy convolved with the turned weights; dweight[o,i,t] = sum_p x[p+t,i] dy[p,o]; dbias[o] = sum_p dy[p,o]
-  return Variable::from_op("convolution", y, {x, weight, bias}, {x.value(), weight.value()},
+  return Variable::from_op("convolution", y, {x, weight, bias}, {x, weight.value()},
                            [groups](std::span<const Tensor> saved, const Tensor& dy, Grads& grads) {
                              const Tensor &in = saved[0], &w = saved[1];
                              if (grads.wants(0)) {

@@ -8,7 +8,7 @@ Variable depthwise(const Variable& x, const Variable& weight, const Variable& bi
   Tensor y = Tensor::empty(x.shape(), x.value().dtype());
   kernels::depthwise_forward(x.value(), weight.value(), bias.value(), y);
   // dx = dy * turned weight; dweight, dbias: sums over all pixels
-  return Variable::from_op("depthwise", y, {x, weight, bias}, {x.value(), weight.value()},
+  return Variable::from_op("depthwise", y, {x, weight, bias}, {x, weight.value()},
                            [](std::span<const Tensor> saved, const Tensor& dy, Grads& grads) {
                              const Tensor &image = saved[0], &kernel = saved[1];
                              if (grads.wants(0)) {

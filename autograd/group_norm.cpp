@@ -2,7 +2,7 @@
 
 namespace lgms::autograd {
 
-Variable group_norm(const Variable& x, const Variable& gamma, const Variable& beta, int64_t groups,
+Variable group_norm(Variable x, const Variable& gamma, const Variable& beta, int64_t groups,
                     const NormOptions& options) {
   kernels::expect_activations("group_norm", "x", x.value());
   const int64_t c = x.value().channels();
@@ -12,7 +12,7 @@ Variable group_norm(const Variable& x, const Variable& gamma, const Variable& be
   const Shape table{x.shape()[0], c};
   const Tensor mean = Tensor::empty(table, DType::f64), variance = Tensor::empty(table, DType::f64);
   kernels::channel_norm_statistics(x.value(), norm, mean, variance);
-  return channel_norm("group_norm", x, gamma, beta, options, norm, mean, variance, false);
+  return channel_norm("group_norm", std::move(x), gamma, beta, options, norm, mean, variance, false);
 }
 
 }  // namespace lgms::autograd

@@ -2,7 +2,7 @@
 
 namespace lgms::autograd {
 
-Variable instance_norm(const Variable& x, const NormOptions& options) {
+Variable instance_norm(Variable x, const NormOptions& options) {
   kernels::expect_activations("instance_norm", "x", x.value());
   check(x.shape()[0] == 0 || x.value().rows() > x.shape()[0], ErrorKind::usage,
         "[instance_norm] x: expected more than one pixel per image, got ", x.shape());
@@ -10,7 +10,7 @@ Variable instance_norm(const Variable& x, const NormOptions& options) {
   const Shape table{x.shape()[0], x.value().channels()};
   const Tensor mean = Tensor::empty(table, DType::f64), variance = Tensor::empty(table, DType::f64);
   kernels::channel_norm_statistics(x.value(), norm, mean, variance);
-  return channel_norm("instance_norm", x, {}, {}, options, norm, mean, variance, false);
+  return channel_norm("instance_norm", std::move(x), {}, {}, options, norm, mean, variance, false);
 }
 
 }  // namespace lgms::autograd

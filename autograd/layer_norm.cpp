@@ -7,7 +7,7 @@ namespace lgms::autograd {
 Variable layer_norm(const Variable& x, const Variable& gamma, const Variable& beta, double eps) {
   const Tensor y = Tensor::empty(x.shape(), x.value().dtype());
   kernels::layer_norm_forward(x.value(), gamma.value(), beta.value(), eps, y);
-  return Variable::from_op("layer_norm", y, {x, gamma, beta}, {x.value(), gamma.value()},
+  return Variable::from_op("layer_norm", y, {x, gamma, beta}, {x, gamma.value()},
                            [eps](std::span<const Tensor> saved, const Tensor& dy, Grads& grads) {
                              const Tensor &in = saved[0], &scale = saved[1];
                              Tensor dx, dgamma, dbeta;

@@ -15,7 +15,7 @@ Variable multiscale_depthwise(const Variable& x, const std::array<Variable, 4>& 
   // dx = dy * turned weights (+ dy); dweights, dbiases: sums over all pixels
   return Variable::from_op(
       "multiscale_depthwise", y, {x, w[0], w[1], w[2], w[3], b[0], b[1], b[2], b[3]},
-      {x.value(), w[0].value(), w[1].value(), w[2].value(), w[3].value()},
+      {x, w[0].value(), w[1].value(), w[2].value(), w[3].value()},
       [residual](std::span<const Tensor> saved, const Tensor& dy, Grads& grads) {
         if (grads.wants(0)) {
           const Tensor dx = Tensor::empty(dy.shape(), dy.dtype());

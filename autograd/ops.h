@@ -23,7 +23,7 @@ Variable multiscale_depthwise(const Variable& x, const std::array<Variable, 4>& 
 // 2x2x2.
 Variable attention(const Variable& qkv, int64_t heads, int rank);
 
-// ---- norms: y = after(norm(before(x)) * gamma + beta) + residual ----
+// ---- norms: y = after(norm(before(x)) * gamma + beta) + residual; an x that is moved in may be overwritten ----
 struct NormOptions {
   Activation before = Activation::none, after = Activation::none;
   Variable residual;
@@ -34,10 +34,10 @@ struct RunningStatistics {
   Tensor mean, variance, num_batches;
   double momentum = 0.1;
 };
-Variable batch_norm(const Variable& x, const Variable& gamma, const Variable& beta, const RunningStatistics& statistics,
+Variable batch_norm(Variable x, const Variable& gamma, const Variable& beta, const RunningStatistics& statistics,
                     bool training, const NormOptions& options = {});
-Variable instance_norm(const Variable& x, const NormOptions& options = {});
-Variable group_norm(const Variable& x, const Variable& gamma, const Variable& beta, int64_t groups,
+Variable instance_norm(Variable x, const NormOptions& options = {});
+Variable group_norm(Variable x, const Variable& gamma, const Variable& beta, int64_t groups,
                     const NormOptions& options = {});
 Variable layer_norm(const Variable& x, const Variable& gamma, const Variable& beta, double eps = 1e-5);
 

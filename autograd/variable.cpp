@@ -11,59 +11,138 @@
 namespace lgms::autograd {
 namespace {
 
-thread_local bool recording = true;
+struct Mode {
+  bool recording = true, first_pass = false, recomputing = false;  // the last two: of a checkpoint's f
+};
+thread_local Mode mode;
 std::atomic<uint64_t> next_sequence{1};
+
+// Another mode for a scope.
+class ModeScope {
+ public:
+  explicit ModeScope(Mode inside) : before_(mode) { mode = inside; }
+  ~ModeScope() { mode = before_; }
+  ModeScope(const ModeScope&) = delete;
+  ModeScope& operator=(const ModeScope&) = delete;
+
+ private:
+  Mode before_;
+};
 
 }  // namespace
 
 struct Variable::Node {
-  Tensor value, grad;
+  Shape shape;  // of the value and its gradient
+  DType dtype;
+  Tensor grad;
   bool requires_grad = false;
   // Of an op; leaves have none of these.
   const char* op = nullptr;
   uint64_t sequence = 0;  // inputs have smaller numbers than results
   std::vector<std::shared_ptr<Node>> inputs;
-  std::vector<Tensor> saved;
-  std::vector<uint64_t> saved_versions;
+  std::vector<Saved> saved;  // for backward, then for remake
+  size_t for_backward = 0;   // how many
   Backward backward;
+  Remake remake;
+  Segment segment;  // of a checkpoint, which has no backward
+
+  // The first `count` saved tensors. Throws Error{internal} where one was written to since.
+  std::vector<Tensor> load(size_t count) const {
+    std::vector<Tensor> tensors;
+    for (size_t i = 0; i < count; ++i) {
+      check(saved[i].tensor_.version() == saved[i].version_, ErrorKind::internal, "[backward] ", op, ": saved tensor ",
+            i, " was written to in place after forward");
+      const Node* source = saved[i].made_by_.get();
+      tensors.push_back(source ? source->remake(source->load(source->saved.size())) : saved[i].tensor_);
+    }
+    return tensors;
+  }
+  // Adds to the gradient: in place where the sum is nobody else's; else into whichever of the two is free; else into a
+  // new tensor.
+  void add(Tensor gradient) {
+    if (!grad.defined()) {
+      grad = std::move(gradient);
+      return;
+    }
+    Tensor sum = grad.unique()       ? grad
+                 : gradient.unique() ? gradient
+                                     : Tensor::empty(gradient.shape(), gradient.dtype());
+    kernels::add_forward(grad, gradient, sum);
+    grad = std::move(sum);
+  }
+  // Forgets everything that backward needed.
+  void release() {
+    inputs.clear();
+    saved.clear();
+    backward = nullptr;
+    remake = nullptr;
+    segment = nullptr;
+  }
 
   // Drops long chains of nodes without recursion.
   ~Node() {
+    saved.clear();  // of these, inputs hold the nodes too
     std::vector<std::shared_ptr<Node>> orphans(std::move(inputs));
     while (!orphans.empty()) {
       const std::shared_ptr<Node> node = std::move(orphans.back());
       orphans.pop_back();
-      if (node && node.use_count() == 1)
-        for (auto& input : node->inputs) orphans.push_back(std::move(input));
+      if (!node || node.use_count() > 1) continue;
+      node->saved.clear();
+      for (auto& input : node->inputs) orphans.push_back(std::move(input));
     }
   }
 };
 
-Variable::Variable(Tensor value, bool requires_grad) : node_(std::make_shared<Node>()) {
-  node_->value = std::move(value);
+Saved::Saved(const Variable& value) {
+  if (value.node_ && value.node_->remake)
+    made_by_ = value.node_;
+  else
+    *this = value.value();
+}
+
+Variable::Variable(Tensor value, bool requires_grad) : value_(std::move(value)), node_(std::make_shared<Node>()) {
+  node_->shape = value_.shape();
+  node_->dtype = value_.dtype();
   node_->requires_grad = requires_grad;
 }
 
-Variable Variable::from_op(const char* op, Tensor value, std::vector<Variable> inputs, std::vector<Tensor> saved,
-                           Backward backward) {
+Variable Variable::from_op(const char* op, Tensor value, std::vector<Variable> inputs, std::vector<Saved> saved,
+                           Backward backward, Remake remake, std::vector<Saved> for_remake) {
   const bool needed =
-      recording && std::any_of(inputs.begin(), inputs.end(), [](const Variable& v) { return v.requires_grad(); });
+      mode.recording && std::any_of(inputs.begin(), inputs.end(), [](const Variable& v) { return v.requires_grad(); });
   Variable result(std::move(value), needed);
   if (!needed) return result;
   Node& node = *result.node_;
   node.op = op;
   node.sequence = next_sequence.fetch_add(1, std::memory_order_relaxed);
   for (Variable& input : inputs) node.inputs.push_back(std::move(input.node_));
-  for (const Tensor& t : saved) node.saved_versions.push_back(t.version());
+  node.for_backward = saved.size();
   node.saved = std::move(saved);
+  for (Saved& s : for_remake) node.saved.push_back(std::move(s));
   node.backward = std::move(backward);
+  node.remake = std::move(remake);
   return result;
 }
 
-const Tensor& Variable::value() const {
-  static const Tensor undefined;
-  return node_ ? node_->value : undefined;
+Variable checkpoint(std::vector<Variable> inputs, Segment f) {
+  if (!mode.recording) return f(inputs);
+  Tensor value;
+  {
+    const ModeScope first_pass({.recording = false, .first_pass = true, .recomputing = mode.recomputing});
+    value = f(inputs).value();
+  }
+  Variable result(std::move(value), true);
+  Variable::Node& node = *result.node_;
+  node.op = "checkpoint";
+  node.sequence = next_sequence.fetch_add(1, std::memory_order_relaxed);
+  for (const Variable& input : inputs) {
+    node.saved.emplace_back(input);
+    node.inputs.push_back(input.node_);
+  }
+  node.segment = std::move(f);
+  return result;
 }
+
 bool Variable::requires_grad() const { return node_ && node_->requires_grad; }
 const Tensor& Variable::grad() const {
   check(defined(), ErrorKind::internal, "[autograd] grad of an undefined variable");
@@ -78,19 +157,10 @@ bool Grads::wants(size_t i) const { return node_.inputs[i] && node_.inputs[i]->r
 void Grads::put(size_t i, Tensor gradient) {
   if (!wants(i)) return;
   Variable::Node& input = *node_.inputs[i];
-  check(gradient.shape() == input.value.shape() && gradient.dtype() == input.value.dtype(), ErrorKind::internal, "[",
-        node_.op, "] gradient of input ", i, ": expected ", input.value.dtype(), " ", input.value.shape(), ", got ",
-        gradient.dtype(), " ", gradient.shape());
-  if (!input.grad.defined()) {
-    input.grad = std::move(gradient);
-    return;
-  }
-  // In place where the sum is nobody else's; else into whichever of the two is free; else into a new tensor.
-  Tensor sum = input.grad.unique() ? input.grad
-               : gradient.unique() ? gradient
-                                   : Tensor::empty(gradient.shape(), gradient.dtype());
-  kernels::add_forward(input.grad, gradient, sum);
-  input.grad = std::move(sum);
+  check(gradient.shape() == input.shape && gradient.dtype() == input.dtype, ErrorKind::internal, "[", node_.op,
+        "] gradient of input ", i, ": expected ", input.dtype, " ", input.shape, ", got ", gradient.dtype(), " ",
+        gradient.shape());
+  input.add(std::move(gradient));
 }
 
 void backward(const Variable& root, const Tensor& seed) {
@@ -102,38 +172,51 @@ void backward(const Variable& root, const Tensor& seed) {
     return a->sequence < b->sequence;
   };
   std::priority_queue<std::shared_ptr<Node>, std::vector<std::shared_ptr<Node>>, decltype(older)> pending(older);
-  std::unordered_set<const Node*> seen;
+  std::unordered_set<uint64_t> seen;  // sequence numbers: a checkpoint's new nodes may take the place of freed ones
   root.node_->grad = seed.defined() ? seed : Tensor::full(root.shape(), 1.0, root.value().dtype());
   if (root.node_->op == nullptr) return;
   pending.push(root.node_);
-  seen.insert(root.node_.get());
+  seen.insert(root.node_->sequence);
   const NoGrad no_grad;
   while (!pending.empty()) {
     const std::shared_ptr<Node> node = pending.top();
     pending.pop();
-    check(node->backward != nullptr, ErrorKind::internal, "[backward] ", node->op,
+    check(node->backward || node->segment, ErrorKind::internal, "[backward] ", node->op,
           ": expected a graph that was not walked before");
-    for (size_t i = 0; i < node->saved.size(); ++i)
-      check(node->saved[i].version() == node->saved_versions[i], ErrorKind::internal, "[backward] ", node->op,
-            ": saved tensor ", i, " was written to in place after forward");
-    if (node->grad.defined()) {  // absent where no later op put anything
-      const Tensor dy = std::move(node->grad);
-      node->grad = {};
-      Grads grads(*node);
-      node->backward(node->saved, dy, grads);
+    const Tensor dy = std::move(node->grad);  // absent where no later op put anything
+    node->grad = {};
+    if (node->segment && dy.defined()) {
+      // The segment's own nodes take its place, newer than all that is pending, as they were without a checkpoint.
+      std::vector<Variable> inputs;
+      const std::vector<Tensor> values = node->load(node->saved.size());
+      for (size_t i = 0; i < values.size(); ++i) {
+        inputs.emplace_back();
+        inputs[i].value_ = values[i];
+        inputs[i].node_ = node->inputs[i];
+      }
+      const ModeScope again({.recomputing = true});
+      const std::shared_ptr<Node> end = node->segment(inputs).node_;
+      end->add(dy);
+      node->release();
+      if (end->op != nullptr && seen.insert(end->sequence).second) pending.push(end);
+      continue;
     }
-    node->saved.clear();
-    node->saved_versions.clear();
-    node->backward = nullptr;
+    if (dy.defined()) {
+      Grads grads(*node);
+      node->backward(node->load(node->for_backward), dy, grads);
+    }
     for (const std::shared_ptr<Node>& input : node->inputs)
-      if (input && input->requires_grad && input->op != nullptr && seen.insert(input.get()).second) pending.push(input);
-    node->inputs.clear();
+      if (input && input->requires_grad && input->op != nullptr && seen.insert(input->sequence).second)
+        pending.push(input);
+    node->release();
   }
 }
 
-NoGrad::NoGrad() : before_(recording) { recording = false; }
-NoGrad::~NoGrad() { recording = before_; }
-bool gradients_enabled() { return recording; }
+NoGrad::NoGrad() : before_(mode.recording) { mode.recording = false; }
+NoGrad::~NoGrad() { mode.recording = before_; }
+bool recording() { return mode.recording; }
+bool gradients_enabled() { return mode.recording || mode.first_pass; }
+bool recomputing() { return mode.recomputing; }
 
 std::vector<SavedTensor> saved_tensors(const Variable& root) {
   using Node = Variable::Node;
@@ -146,8 +229,8 @@ std::vector<SavedTensor> saved_tensors(const Variable& root) {
   std::sort(nodes.begin(), nodes.end(), [](const Node* a, const Node* b) { return a->sequence < b->sequence; });
   std::unordered_set<const void*> counted;
   for (const Node* node : nodes)
-    for (const Tensor& t : node->saved)
-      if (t.defined())
+    for (const Saved& saved : node->saved)
+      if (const Tensor& t = saved.tensor_; t.defined())
         rows.push_back({node->op, t.shape(), counted.insert(t.storage_id()).second ? t.storage_bytes() : 0});
   return rows;
 }

@@ -63,14 +63,17 @@ class MemoryBuilder {
     bytes_.touch((s[4] / 4 * (taps + 4) + each * Context::current().threads()) * int64_t{sizeof(float)});
     return y;
   }
-  // Statistics take a partial of 3 C floats per block of rows, before there is a result.
-  Value norm(const std::string&, const Value& x, const Norm&) const {
+  // Statistics take a partial of 3 C floats per block of rows, before there is a result; that is x where nobody else
+  // holds it.
+  Value norm(const std::string&, Value x, const Norm&) const {
     const int64_t c = channels(x), rows = std::min<int64_t>(512, 1 + 32768 / std::max<int64_t>(c, 64));
     bytes_.touch((x.shape.rows() / rows + 1) * 3 * std::max<int64_t>(c, 64) * int64_t{sizeof(float)});
-    return make(x.shape);
+    return in_place(std::move(x));
   }
-  Value batch_norm(const std::string&, const Value& x, const Norm&) const { return make(x.shape); }
-  Value group_norm(const std::string& name, const Value& x, int64_t, const Norm& n) const { return norm(name, x, n); }
+  Value batch_norm(const std::string&, Value x, const Norm&) const { return in_place(std::move(x)); }
+  Value group_norm(const std::string& name, Value x, int64_t, const Norm& n) const {
+    return norm(name, std::move(x), n);
+  }
   Value layer_norm(const std::string&, const Value& x) const { return make(x.shape); }
   Value attention(const Value& qkv, int64_t heads) const {
     const Shape& s = qkv.shape;
@@ -108,6 +111,8 @@ class MemoryBuilder {
   int rank() const { return rank_; }
 
  private:
+  Value in_place(Value x) const { return x.storage.use_count() == 1 ? x : make(x.shape); }
+
   int rank_;
   Bytes& bytes_;
 };
@@ -119,7 +124,8 @@ ForwardCost forward_cost(const Config& config, const Shape& x) {
   for (const LayerRow& row : describe(config, x)) cost.macs += row.macs + row.attention_macs + row.upsample_macs;
   Bytes bytes;
   MemoryBuilder builder(config, bytes);
-  forward(builder, config, builder.make(x));
+  const MemoryBuilder::Value input = builder.make(x);  // the caller keeps it
+  forward(builder, config, input);
   cost.peak_bytes = bytes.peak;
   return cost;
 }

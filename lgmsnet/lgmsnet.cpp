@@ -7,9 +7,9 @@ namespace lgms {
 LGMSNet::LGMSNet(const Config& config, uint64_t seed, DType dtype)
     : config_(config), store_(parameter_specs(config), seed, dtype) {}
 
-autograd::Variable LGMSNet::forward(const Tensor& x, bool training, StageHook hook) const {
+autograd::Variable LGMSNet::forward(const Tensor& x, bool training, StageHook hook, bool checkpointing) const {
   check_input(config_, x.shape());
-  TrainingBuilder builder(config_.rank, store_, training, std::move(hook));
+  TrainingBuilder builder(config_.rank, store_, training, std::move(hook), checkpointing);
   return lgms::forward(builder, config_, autograd::Variable(x));
 }
 

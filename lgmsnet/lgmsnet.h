@@ -17,8 +17,10 @@ class LGMSNet {
   explicit LGMSNet(const Config& config, uint64_t seed = 0, DType dtype = DType::f32);
 
   // x: [N, D, H, W, in_channels], sides multiples of 32; returns logits [N, D, H, W, classes]. training: batch norms
-  // use and update statistics of the batch. Throws Error{usage} where x does not fit.
-  autograd::Variable forward(const Tensor& x, bool training, StageHook hook = {}) const;
+  // use and update statistics of the batch. checkpointing: backward keeps little more than the outputs of the top-level
+  // modules and computes the rest again, module by module; the same bits in less memory and more time. *this must
+  // outlive the graph. Throws Error{usage} where x does not fit.
+  autograd::Variable forward(const Tensor& x, bool training, StageHook hook = {}, bool checkpointing = false) const;
 
   const Config& config() const { return config_; }
   nn::ParameterStore& store() { return store_; }

@@ -10,11 +10,13 @@
 //   batch_norm, group_norm(NAME, x, groups, ...), layer_norm(NAME, x)
 //   linear(NAME, x, out, bias), attention(x, heads), activation(x, kind)
 //   add, concat({a, b}), split(x, first, count), upsample(x), max_pool(x)
-//   channels(x), stage(NAME, x): marks the output of a top-level module.
+//   channels(x), stage(NAME, x): marks the output of a top-level module
+//   segment(x, f), segment(x, y, f): f(b, x) or f(b, x, y), which may be called once more when all of this is gone.
 // A norm takes the activation before it (`before`), the one after it (`after`) and a residual added last along, because
 // they are one pass over memory.
 // Upstream: cq-dong/LGMSNet network/CMUNeXt_new.py (MKtinyvit4_CT), network/Mobilevit.py; 3D network_3d/*.
 #include <string>
+#include <utility>
 
 #include "kernels/activation/activation.h"
 #include "lgmsnet/config.h"
@@ -34,14 +36,14 @@ template <class B>
 typename B::Value conv_norm(B& b, const std::string& convolution, const std::string& norm, typename B::Value x,
                             int64_t cout, int64_t k, bool bias, Activation after, typename B::Value residual = {}) {
   x = b.convolution(convolution, x, cout, k, 1, bias);
-  return b.norm(norm, x, {.after = after, .residual = residual});
+  return b.norm(norm, std::move(x), {.after = after, .residual = residual});
 }
 
 // conv1_silu and conv3_silu of the spec: no bias.
 template <class B>
 typename B::Value conv_silu(B& b, const std::string& name, typename B::Value x, int64_t cout, int64_t k,
                             typename B::Value residual = {}) {
-  return conv_norm(b, name + ".0", name + ".1", x, cout, k, false, Activation::silu, residual);
+  return conv_norm(b, name + ".0", name + ".1", std::move(x), cout, k, false, Activation::silu, residual);
 }
 
 // Upsampled by two, then conv3 with bias (CMUNeXt_new.py up_conv).
@@ -64,7 +66,7 @@ template <class B>
 typename B::Value lms(B& b, const std::string& name, typename B::Value x) {
   const int64_t c = b.channels(x);
   auto t = b.multiscale_depthwise(name, x);  // m + x
-  t = b.group_norm(name + ".norm_act.0", t, 4, {.after = Activation::gelu});
+  t = b.group_norm(name + ".norm_act.0", std::move(t), 4, {.after = Activation::gelu});
   t = conv_silu(b, name + ".conv_1x1_bn", t, c / 4, 1);
   return conv_silu(b, name + ".conv_nxn_bn", t, c, 3, x);  // + x
 }
@@ -87,9 +89,9 @@ template <class B>
 typename B::Value split_conv(B& b, const std::string& name, typename B::Value q) {
   const bool volume = b.rank() == 3;
   auto t = b.depthwise(name + (volume ? ".dwconv3x3x3" : ".dwconv3x3"), q, 3);
-  t = b.batch_norm(name + ".bn1", t, {.after = Activation::relu});
+  t = b.batch_norm(name + ".bn1", std::move(t), {.after = Activation::relu});
   t = b.depthwise(name + (volume ? ".dwconv1x1x1" : ".dwconv1x1"), t, 1);
-  return b.batch_norm(name + ".bn2", t, {});
+  return b.batch_norm(name + ".bn2", std::move(t), {});
 }
 
 // Global multi-scale block (Mobilevit.py MobileViTBlocktem_CT).
@@ -110,33 +112,60 @@ typename B::Value gms(B& b, const std::string& name, typename B::Value y, Split 
 template <class B>
 typename B::Value encoder(B& b, const std::string& name, typename B::Value x, int64_t depth, int64_t cout) {
   for (int64_t i = 0; i < depth; ++i) x = lms(b, name + "." + std::to_string(i), x);
-  return b.stage(name, conv_silu(b, name + "." + std::to_string(depth), x, cout, 1));
+  return b.stage(name, conv_silu(b, name + "." + std::to_string(depth), std::move(x), cout, 1));
 }
 
-// x: [N, D, H, W, in_channels], sides multiples of 32 -> logits [N, D, H, W, classes].
+// The concatenation of a skip connection and what comes from below, neither of which is needed any longer.
+template <class Value, class B>
+Value join(B& b, Value&& skip, Value&& below) {
+  const Value first = std::move(skip), second = std::move(below);
+  return b.concat({first, second});
+}
+
+// x: [N, D, H, W, in_channels], sides multiples of 32 -> logits [N, D, H, W, classes]. Large values are moved to where
+// they are used last, so that their memory is free for what follows.
 template <class B>
-typename B::Value forward(B& b, const Config& config, typename B::Value x) {
+typename B::Value forward(B& builder, const Config& config, typename B::Value x) {
+  using V = typename B::Value;
   const auto [c1, c2, c3, c4, c5] = config.dims;
   const auto& [enc4, enc5, dec5, dec4] = config.splits;
   const auto& depths = config.depths;
 
-  const auto stem = b.stage("stem", conv_norm(b, "stem.conv.0", "stem.conv.1", x, c1, 3, true, Activation::relu));
-  const auto s1 = encoder(b, "encoder1", stem, depths[0], c1);
-  const auto s2 = encoder(b, "encoder2", b.max_pool(s1), depths[1], c2);
-  const auto s3 = encoder(b, "encoder3", b.max_pool(s2), depths[2], c3);
-  const auto s4 = b.stage("encoder4", gms(b, "encoder4.0", b.max_pool(s3), enc4));
-  const auto s5 = b.stage("encoder5", gms(b, "encoder5.0", b.max_pool(s4), enc5));
+  V s1 = builder.segment(std::move(x), [c1, depth = depths[0]](B& b, V v) {
+    v = b.stage("stem", conv_norm(b, "stem.conv.0", "stem.conv.1", std::move(v), c1, 3, true, Activation::relu));
+    return encoder(b, "encoder1", std::move(v), depth, c1);
+  });
+  V s2 = builder.segment(s1, [c2, depth = depths[1]](B& b, V v) {
+    return encoder(b, "encoder2", b.max_pool(v), depth, c2);
+  });
+  V s3 = builder.segment(s2, [c3, depth = depths[2]](B& b, V v) {
+    return encoder(b, "encoder3", b.max_pool(v), depth, c3);
+  });
+  V s4 = builder.segment(s3, [split = enc4](B& b, V v) {
+    return b.stage("encoder4", gms(b, "encoder4.0", b.max_pool(v), split));
+  });
+  V d = builder.segment(s4, [split = enc5](B& b, V v) {
+    return b.stage("encoder5", gms(b, "encoder5.0", b.max_pool(v), split));
+  });
 
-  auto d = b.stage("Up5", up(b, "Up5", s5, c4));
-  d = b.stage("Up_conv5", gms(b, "Up_conv5", b.concat({s4, d}), dec5));
-  d = b.stage("Up4", up(b, "Up4", d, c3));
-  d = fuse(b, "Up_conv4.0", b.concat({s3, d}), c3);
-  d = b.stage("Up_conv4", gms(b, "Up_conv4.1", d, dec4));
-  d = b.stage("Up3", up(b, "Up3", d, c2));
-  d = b.stage("Up_conv3", fuse(b, "Up_conv3", b.concat({s2, d}), c2));
-  d = b.stage("Up2", up(b, "Up2", d, c1));
-  d = b.stage("Up_conv2", fuse(b, "Up_conv2", b.concat({s1, d}), c1));
-  return b.stage("Conv_1x1", b.convolution("Conv_1x1", d, config.classes, 1, 1, true));
+  d = builder.segment(std::move(d), [c4](B& b, V v) { return b.stage("Up5", up(b, "Up5", v, c4)); });
+  d = builder.segment(std::move(s4), std::move(d), [split = dec5](B& b, V skip, V v) {
+    return b.stage("Up_conv5", gms(b, "Up_conv5", join(b, std::move(skip), std::move(v)), split));
+  });
+  d = builder.segment(std::move(d), [c3](B& b, V v) { return b.stage("Up4", up(b, "Up4", v, c3)); });
+  d = builder.segment(std::move(s3), std::move(d), [c3, split = dec4](B& b, V skip, V v) {
+    v = fuse(b, "Up_conv4.0", join(b, std::move(skip), std::move(v)), c3);
+    return b.stage("Up_conv4", gms(b, "Up_conv4.1", std::move(v), split));
+  });
+  d = builder.segment(std::move(d), [c2](B& b, V v) { return b.stage("Up3", up(b, "Up3", v, c2)); });
+  d = builder.segment(std::move(s2), std::move(d), [c2](B& b, V skip, V v) {
+    return b.stage("Up_conv3", fuse(b, "Up_conv3", join(b, std::move(skip), std::move(v)), c2));
+  });
+  d = builder.segment(std::move(d), [c1](B& b, V v) { return b.stage("Up2", up(b, "Up2", v, c1)); });
+  d = builder.segment(std::move(s1), std::move(d), [c1](B& b, V skip, V v) {
+    return b.stage("Up_conv2", fuse(b, "Up_conv2", join(b, std::move(skip), std::move(v)), c1));
+  });
+  return builder.stage("Conv_1x1", builder.convolution("Conv_1x1", d, config.classes, 1, 1, true));
 }
 
 }  // namespace lgms

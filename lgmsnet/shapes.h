@@ -49,6 +49,14 @@ class ShapeBuilder {
   Value upsample(const Value& x);
   Value max_pool(const Value& x);
   Value stage(const std::string& name, const Value& x);
+  template <class F>
+  Value segment(const Value& x, const F& f) {
+    return f(*this, x);
+  }
+  template <class F>
+  Value segment(const Value& x, const Value& y, const F& f) {
+    return f(*this, x, y);
+  }
   int64_t channels(const Value& x) const { return x.shape.channels(); }
   int rank() const { return config_.rank; }
 

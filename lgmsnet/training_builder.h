@@ -16,9 +16,11 @@ class TrainingBuilder {
   using Value = autograd::Variable;
   using Norm = NormArguments<Value>;
 
-  // store must outlive the builder. hook: called with the output of every top-level module.
-  TrainingBuilder(int rank, const nn::ParameterStore& store, bool training, StageHook hook = {})
-      : layers_(store, training), rank_(rank), hook_(std::move(hook)) {}
+  // store must outlive the builder and the graph. hook: called with the output of every top-level module.
+  // checkpointing: backward keeps the inputs of segments only.
+  TrainingBuilder(int rank, const nn::ParameterStore& store, bool training, StageHook hook = {},
+                  bool checkpointing = false)
+      : layers_(store, training), rank_(rank), hook_(std::move(hook)), checkpointing_(checkpointing) {}
 
   Value convolution(const std::string& name, const Value& x, int64_t, int64_t, int64_t groups, bool) {
     return layers_.convolution(name, x, groups);
@@ -33,14 +35,15 @@ class TrainingBuilder {
     }
     return autograd::multiscale_depthwise(x, weights, biases, true);
   }
-  Value norm(const std::string& name, const Value& x, const Norm& options) {
-    return rank_ == 2 ? batch_norm(name, x, options) : autograd::instance_norm(x, translate(options));
+  Value norm(const std::string& name, Value x, const Norm& options) {
+    return rank_ == 2 ? batch_norm(name, std::move(x), options)
+                      : autograd::instance_norm(std::move(x), translate(options));
   }
-  Value batch_norm(const std::string& name, const Value& x, const Norm& options) {
-    return layers_.batch_norm(name, x, translate(options));
+  Value batch_norm(const std::string& name, Value x, const Norm& options) {
+    return layers_.batch_norm(name, std::move(x), translate(options));
   }
-  Value group_norm(const std::string& name, const Value& x, int64_t groups, const Norm& options) {
-    return layers_.group_norm(name, x, groups, translate(options));
+  Value group_norm(const std::string& name, Value x, int64_t groups, const Norm& options) {
+    return layers_.group_norm(name, std::move(x), groups, translate(options));
   }
   Value layer_norm(const std::string& name, const Value& x) { return layers_.layer_norm(name, x); }
   Value linear(const std::string& name, const Value& x, int64_t, bool) { return layers_.linear(name, x); }
@@ -52,8 +55,23 @@ class TrainingBuilder {
   Value upsample(const Value& x) { return autograd::upsample(x, rank_); }
   Value max_pool(const Value& x) { return autograd::max_pool(x, rank_); }
   Value stage(const std::string& name, const Value& x) {
-    if (hook_) hook_(name, x.value());
+    if (hook_ && !autograd::recomputing()) hook_(name, x.value());
     return x;
+  }
+  // The closures hold a copy of this builder, which they may outlive.
+  template <class F>
+  Value segment(Value x, const F& f) {
+    if (!checkpointing_) return f(*this, std::move(x));
+    return autograd::checkpoint({x}, [builder = *this, f](std::span<const Value> inputs) mutable {
+      return f(builder, inputs[0]);
+    });
+  }
+  template <class F>
+  Value segment(Value x, Value y, const F& f) {
+    if (!checkpointing_) return f(*this, std::move(x), std::move(y));
+    return autograd::checkpoint({x, y}, [builder = *this, f](std::span<const Value> inputs) mutable {
+      return f(builder, inputs[0], inputs[1]);
+    });
   }
   int64_t channels(const Value& x) const { return x.value().channels(); }
   int rank() const { return rank_; }
@@ -66,6 +84,7 @@ class TrainingBuilder {
   nn::Layers layers_;
   int rank_;
   StageHook hook_;
+  bool checkpointing_;
 };
 
 }  // namespace lgms

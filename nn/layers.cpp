@@ -20,16 +20,16 @@ Variable Layers::depthwise(const std::string& name, const Variable& x) const {
   return autograd::depthwise(x, weight(name), bias(name));
 }
 
-Variable Layers::batch_norm(const std::string& name, const Variable& x, const autograd::NormOptions& options) const {
+Variable Layers::batch_norm(const std::string& name, Variable x, const autograd::NormOptions& options) const {
   const autograd::RunningStatistics statistics{store_->buffer(name + ".running_mean"),
                                                store_->buffer(name + ".running_var"),
                                                store_->buffer(name + ".num_batches_tracked")};
-  return autograd::batch_norm(x, weight(name), bias(name), statistics, training_, options);
+  return autograd::batch_norm(std::move(x), weight(name), bias(name), statistics, training_, options);
 }
 
-Variable Layers::group_norm(const std::string& name, const Variable& x, int64_t groups,
+Variable Layers::group_norm(const std::string& name, Variable x, int64_t groups,
                             const autograd::NormOptions& options) const {
-  return autograd::group_norm(x, weight(name), bias(name), groups, options);
+  return autograd::group_norm(std::move(x), weight(name), bias(name), groups, options);
 }
 
 Variable Layers::layer_norm(const std::string& name, const Variable& x) const {

@@ -132,3 +132,47 @@ TEST_CASE("network: the same bits for 1, 2 and 3 threads, logits and all gradien
     CHECK(results[0] == results[2]);
   }
 }
+
+TEST_CASE("network: checkpointing changes no bit of logits, gradients and running statistics, and keeps far less") {
+  for (int rank : {2, 3}) {
+    CAPTURE(rank);
+    std::vector<std::vector<float>> results;
+    std::vector<int64_t> kept;
+    for (bool checkpointing : {false, true}) {
+      const LGMSNet net(tiny(rank), 5);
+      const Shape shape = rank == 2 ? Shape{3, 1, 64, 32, 3} : Shape{1, 32, 32, 32, 1};
+      int stages = 0;
+      const auto count = [&](const std::string&, const Tensor&) { ++stages; };
+      for (uint64_t step : {1, 2}) {  // the second step's gradients are added to the first's
+        const autograd::Variable logits = net.forward(randn(shape, step, DType::f32), true, count, checkpointing);
+        int64_t bytes = 0;
+        for (const autograd::SavedTensor& row : autograd::saved_tensors(logits)) bytes += row.bytes;
+        kept.push_back(bytes);
+        autograd::backward(logits, randn(logits.shape(), 3, DType::f32));
+        const auto values = logits.value().span<float>();
+        results.emplace_back(values.begin(), values.end());
+      }
+      CHECK(stages == 2 * 15);
+      for (const auto& entry : net.store().entries()) {
+        const Tensor t = (entry.trained() ? entry.parameter.grad() : entry.buffer).dense().to(DType::f32);
+        results.back().insert(results.back().end(), t.span<float>().begin(), t.span<float>().end());
+      }
+    }
+    CHECK(results[0] == results[2]);
+    CHECK(results[1] == results[3]);
+    CHECK(kept[2] * 3 < kept[0]);
+  }
+}
+
+TEST_CASE("network: an inference in place leaves its input alone and gives the same bits again") {
+  const LGMSNet net(tiny(3), 5);
+  const Tensor x = randn({1, 32, 32, 32, 1}, 1, DType::f32), before = x.clone();
+  const autograd::NoGrad no_grad;
+  std::vector<Tensor> stages, again;
+  const Tensor y = net.forward(x, false, [&](const std::string&, const Tensor& t) { stages.push_back(t); }).value();
+  const Tensor z = net.forward(x, false, [&](const std::string&, const Tensor& t) { again.push_back(t.clone()); }).value();
+  CHECK(max_difference(x, before) == 0);
+  CHECK(max_difference(y, z) == 0);
+  REQUIRE(stages.size() == again.size());
+  for (size_t i = 0; i < stages.size(); ++i) CHECK(max_difference(stages[i], again[i]) == 0);
+}

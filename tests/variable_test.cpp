@@ -96,3 +96,60 @@ TEST_CASE("autograd: a root that is no scalar needs a seed") {
   const Variable x(Tensor::zeros({3}, DType::f64), true);
   CHECK(error_of([&] { backward(add(x, x)); }).starts_with("[backward] seed"));
 }
+
+TEST_CASE("autograd: a value that can be made again is not kept, and the gradient is the same") {
+  const Tensor values = randn({1, 1, 4, 4, 8}, 1);
+  const Variable x(values, true);
+  const Variable y = activation(x, Activation::gelu);
+  const Variable gamma(Tensor::full({8}, 1, DType::f64)), beta(Tensor::zeros({8}, DType::f64));
+  const Variable z = square(y), w = layer_norm(y, gamma, beta);
+  CHECK(saved_tensors(w).size() == 2);  // the activation's x and gamma, not y
+  CHECK(saved_tensors(z).size() == 2);  // square asks for the tensor: x and y
+  const Tensor seed = randn(w.shape(), 2);
+  backward(w, seed);
+  const Variable kept(y.value(), true);
+  backward(layer_norm(kept, gamma, beta), seed);
+  const Variable leaf_x(values, true);
+  backward(activation(leaf_x, Activation::gelu), kept.grad());
+  CHECK(max_difference(x.grad(), leaf_x.grad()) == 0);
+  const Variable again = layer_norm(activation(x, Activation::gelu), gamma, beta);
+  values.bump_version();
+  CHECK(error_of([&] { backward(again, seed); }) ==
+        "[backward] activation: saved tensor 0 was written to in place after forward");
+}
+
+TEST_CASE("autograd: a checkpoint keeps its inputs, runs twice, and its gradients have the same bits") {
+  int runs = 0, recomputed = 0;
+  const auto segment = [&](std::span<const Variable> v) {
+    ++runs;
+    recomputed += recomputing();
+    return add(square(square(v[0])), add(v[0], square(v[1])));
+  };
+  std::vector<Tensor> gradients;
+  for (bool checkpointing : {false, true}) {
+    runs = recomputed = 0;
+    const Variable a(randn({50}, 1), true), b(randn({50}, 2), true);
+    const Variable both[] = {square(a), b};
+    const Variable y = checkpointing ? checkpoint({both[0], both[1]}, segment) : segment(both);
+    const Variable z = add(square(y), add(both[0], square(both[0])));  // used inside and outside: the order counts
+    CHECK(runs == 1);
+    backward(z, randn({50}, 3));
+    CHECK(runs == 1 + checkpointing);
+    CHECK(recomputed == checkpointing);
+    gradients.push_back(a.grad());
+    gradients.push_back(b.grad());
+  }
+  CHECK(max_difference(gradients[0], gradients[2]) == 0);
+  CHECK(max_difference(gradients[1], gradients[3]) == 0);
+}
+
+TEST_CASE("autograd: a checkpoint within a checkpoint, and one whose result is its input") {
+  const auto inner = [](std::span<const Variable> v) { return square(v[0]); };
+  const auto outer = [&](std::span<const Variable> v) { return add(checkpoint({v[0]}, inner), v[0]); };
+  const Variable x = leaf(3);
+  backward(checkpoint({x}, outer));
+  CHECK(item(x.grad()) == 7);
+  const Variable y = leaf(3);
+  backward(checkpoint({square(y)}, [](std::span<const Variable> v) { return v[0]; }));
+  CHECK(item(y.grad()) == 6);
+}

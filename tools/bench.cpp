@@ -26,7 +26,7 @@ struct Arguments {
   std::string file, config = "2d", outputs;
   int64_t size = 256, batch = 1;
   int runs = 20;
-  bool train = false, json = false, interactive = false;
+  bool train = false, checkpointing = false, json = false, interactive = false;
   Machine machine;
 };
 
@@ -65,18 +65,20 @@ class Workload {
   }
 
   // Logits of an inference, or logits and loss of a training step.
-  NamedTensors run(bool train) {
-    if (!train) {
+  NamedTensors run(const Arguments& a) {
+    if (!a.train) {
       const autograd::NoGrad no_grad;
       return {{"logits", net_.forward(input_, false).value()}};
     }
     net_.store().clear_grads();
-    const autograd::Variable logits = net_.forward(input_, true);
+    const autograd::Variable logits = net_.forward(input_, true, {}, a.checkpointing);
     const autograd::Variable loss =
         net_.config().rank == 2 ? autograd::bce_dice_loss(logits, target_) : autograd::dice_ce_loss(logits, target_);
     autograd::backward(loss);
-    if (!optimizer_) optimizer_.emplace(net_.store(), kernels::Sgd{});
-    optimizer_->step(0.02);
+    const bool flat = net_.config().rank == 2;
+    if (!optimizer_ && flat) optimizer_.emplace(net_.store(), kernels::Sgd{});
+    if (!optimizer_) optimizer_.emplace(net_.store(), kernels::AdamW{.weight_decay = 1e-5});
+    optimizer_->step(flat ? 0.02 : 1e-3);
     return {{"logits", logits.value()}, {"loss", loss.value().reshaped({})}};
   }
 
@@ -91,9 +93,9 @@ class Workload {
   Tensor input_, target_;
 };
 
-double timed(Workload& workload, bool train) {
+double timed(Workload& workload, const Arguments& a) {
   const auto start = std::chrono::steady_clock::now();
-  workload.run(train);
+  workload.run(a);
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 }
 
@@ -113,7 +115,9 @@ void write_outputs(const std::string& path, NamedTensors outputs, int rank) {
 
 nlohmann::ordered_json report_of(std::vector<double> samples, const Workload& workload, const Arguments& a) {
   const Context& context = Context::current();
-  nlohmann::ordered_json report{{"what", a.train ? "training step" : "inference"},
+  nlohmann::ordered_json report{{"what", !a.train            ? "inference"
+                                          : a.checkpointing ? "training step with checkpointing"
+                                                            : "training step"},
                                 {"input", text(workload.shape())},
                                 {"threads", context.threads()},
                                 {"isa", name_of(context.isa())},
@@ -147,10 +151,10 @@ void bench(const Arguments& a) {
   else
     workload.emplace(io::read_safetensors(a.file), a.file);
 
-  NamedTensors first = workload->run(a.train);
+  NamedTensors first = workload->run(a);
   if (!a.outputs.empty()) write_outputs(a.outputs, std::move(first), workload->rank());
   first.clear();
-  for (int i = 0; i < kWarmUp; ++i) workload->run(a.train);
+  for (int i = 0; i < kWarmUp; ++i) workload->run(a);
 
   std::vector<double> samples;
   if (a.interactive) {  // a run and its milliseconds for every line read
@@ -158,14 +162,14 @@ void bench(const Arguments& a) {
     std::fflush(stdout);
     for (std::string line; std::getline(std::cin, line);) {
       session.stop_if_asked("its input is still open");
-      samples.push_back(timed(*workload, a.train));
+      samples.push_back(timed(*workload, a));
       std::printf("%.4f\n", samples.back());
       std::fflush(stdout);
     }
   } else {
     for (int i = 0; i < a.runs; ++i) {
       session.stop_if_asked(text("measured ", i, " of ", a.runs, " runs"));
-      samples.push_back(timed(*workload, a.train));
+      samples.push_back(timed(*workload, a));
     }
   }
   const nlohmann::ordered_json report = report_of(samples, *workload, a);
@@ -188,7 +192,8 @@ void add_bench(CLI::App& program) {
   app->add_option("--batch", a->batch, "Without a file: images in the input")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  app->add_flag("--train", a->train, "A training step: forward, loss, backward, SGD");
+  app->add_flag("--train", a->train, "A training step: forward, loss, backward, optimiser (2D: SGD, 3D: AdamW)");
+  app->add_flag("--checkpointing", a->checkpointing, "With --train: less memory, more time");
   app->add_option("--runs", a->runs, "Measured runs")->check(CLI::Range(1, 100000))->capture_default_str();
   app->add_flag("--json", a->json, "Print JSON, with all samples");
   app->add_option("--outputs", a->outputs, "Write the outputs of the first run (safetensors)");
