@@ -4,6 +4,7 @@
     python3 bench/compare.py                                   # builds, sets PyTorch up in build/compare-env, measures
     python3 bench/compare.py --python /path/to/python          # one that has torch, numpy and safetensors
     python3 bench/compare.py --program build/default/lgmsnet --threads 1 --runs 40 --json result.json
+    python3 bench/compare.py --rank 3 --runs 5                 # 96x96x96, 14 classes, dice and cross-entropy, AdamW
 
 Every contestant is a process of its own: our program, and PyTorch in each of its modes. All get the same file with
 weights, input and target. First each computes its outputs (logits; in training the loss too), which must be as near to
@@ -24,8 +25,11 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MODES = ("contiguous", "channels_last", "compile", "compile channels_last")
-CASES = {"inference": 1, "training": 4}     # batch
-WARM_UP = 3
+CASES = ("inference", "training")
+BATCH = {2: {"inference": 1, "training": 4}, 3: {"inference": 1, "training": 1}}
+SIZE = {2: 256, 3: 96}
+CHANNELS = {2: (3, 1), 3: (1, 14)}          # of the input, and classes
+WARM_UP = {2: 3, 3: 1}                      # runs after the first
 TOLERANCE = 5e-4                            # of the largest logit, and of the loss
 
 
@@ -36,11 +40,14 @@ def arguments():
     p.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     p.add_argument("--modes", nargs="*", choices=MODES, default=list(MODES), help="of PyTorch")
     p.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    p.add_argument("--size", type=int, default=256, help="height and width (default 256)")
+    p.add_argument("--rank", type=int, choices=(2, 3), default=2, help="images or volumes (default 2)")
+    p.add_argument("--size", type=int, help="all sides (default 256 in 2D, 96 in 3D)")
     p.add_argument("--runs", type=int, default=20, help="measured runs of every contestant (default 20)")
     p.add_argument("--json", metavar="FILE", help="write all samples too")
-    p.add_argument("--worker", nargs=5, help=argparse.SUPPRESS)
-    return p.parse_args()
+    p.add_argument("--worker", nargs=6, help=argparse.SUPPRESS)
+    a = p.parse_args()
+    a.size = a.size or SIZE[a.rank]
+    return a
 
 
 def python_with_torch():
@@ -70,22 +77,25 @@ def peak_mib():
 
 # ---- a PyTorch process: "ready" when warm, then one run and its milliseconds for every line read ----
 
-def work(case, mode, threads, path, outputs):
+def work(rank, case, mode, threads, path, outputs):
     import torch
     from safetensors.torch import load_file, save_file
     sys.path.insert(0, os.path.join(ROOT, "tests", "oracle"))
-    from lgmsnet import LGMSNet, bce_dice
+    from lgmsnet import LGMSNet, bce_dice, dice_ce
 
-    imported = peak_mib()
+    imported, rank = peak_mib(), int(rank)
     torch.set_num_threads(int(threads))
     file = load_file(path)
-    layout = torch.channels_last if "channels_last" in mode else torch.contiguous_format
-    net = LGMSNet(rank=2)
+    last = torch.channels_last if rank == 2 else torch.channels_last_3d
+    layout = last if "channels_last" in mode else torch.contiguous_format
+    net = LGMSNet(rank, *CHANNELS[rank])
     net.load_state_dict({k.removeprefix("weights."): v for k, v in file.items() if k.startswith("weights.")})
     net = net.to(memory_format=layout).train(case == "training")
     call = torch.compile(net) if mode.startswith("compile") else net
     x, target = file["input"].contiguous(memory_format=layout), file["target"]
-    optimizer = torch.optim.SGD(net.parameters(), 0.02, momentum=0.9, weight_decay=1e-4)
+    loss_of = bce_dice if rank == 2 else dice_ce
+    optimizer = torch.optim.SGD(net.parameters(), 0.02, momentum=0.9, weight_decay=1e-4) if rank == 2 else \
+        torch.optim.AdamW(net.parameters(), 1e-3, weight_decay=1e-5)
 
     @torch.inference_mode()
     def inference():
@@ -94,14 +104,14 @@ def work(case, mode, threads, path, outputs):
     def training():
         optimizer.zero_grad(set_to_none=True)
         logits = call(x)
-        loss = bce_dice(logits, target)
+        loss = loss_of(logits, target)
         loss.backward()
         optimizer.step()
         return {"logits": logits.detach(), "loss": loss.detach()}
 
     run = {"inference": inference, "training": training}[case]
     save_file({k: v.contiguous() for k, v in run().items()}, outputs)
-    for _ in range(WARM_UP):
+    for _ in range(WARM_UP[rank]):
         run()
     print("ready", flush=True)
     for _ in sys.stdin:
@@ -133,19 +143,21 @@ class Contestant:
         return json.loads(rest)
 
 
-def write_case(path, batch, size):
+def write_case(path, rank, batch, size):
     """Weights, input and target for all; returns PyTorch's outputs in double, of an inference and of a step."""
     import torch
     from safetensors.torch import save_file
     sys.path.insert(0, os.path.join(ROOT, "tests", "oracle"))
-    from lgmsnet import LGMSNet, bce_dice
+    from lgmsnet import LGMSNet, bce_dice, dice_ce
 
     torch.manual_seed(0)
-    net = LGMSNet(rank=2)
-    x = torch.randn(batch, 3, size, size)
-    coarse = torch.randn(batch, 1, size // 16, size // 16)
-    target = (torch.nn.functional.interpolate(coarse, scale_factor=16, mode="bilinear") > 0).float()
-    config = {"rank": 2, "in_channels": 3, "classes": 1, "dims": [16, 32, 64, 128, 128],
+    cin, classes = CHANNELS[rank]
+    net = LGMSNet(rank, cin, classes)
+    x = torch.randn(batch, cin, *[size] * rank)
+    coarse = torch.randn(batch, classes, *[size // 16] * rank)
+    fine = torch.nn.functional.interpolate(coarse, scale_factor=16, mode=("bilinear", "trilinear")[rank - 2])
+    target = (fine > 0).float() if rank == 2 else fine.argmax(1)
+    config = {"rank": rank, "in_channels": cin, "classes": classes, "dims": [16, 32, 64, 128, 128],
               "splits": [[96, 32], [96, 32], [96, 32], [48, 16]], "depths": [1, 1, 1]}
     save_file({"input": x, "target": target, **{f"weights.{k}": v for k, v in net.state_dict().items()}}, path,
               metadata={"config": json.dumps(config), "kind": "network", "steps": "0"})
@@ -153,7 +165,8 @@ def write_case(path, batch, size):
     with torch.no_grad():
         truth = {"inference": {"logits": net.eval()(x.double())}}
         logits = net.train()(x.double())
-        truth["training"] = {"logits": logits, "loss": bce_dice(logits, target.double())}
+        loss = bce_dice(logits, target.double()) if rank == 2 else dice_ce(logits, target)
+        truth["training"] = {"logits": logits, "loss": loss}
     return truth
 
 
@@ -171,7 +184,8 @@ def measure(a, case, threads, program, folder, truth):
         outputs = os.path.join(folder, f"{case}-{threads}-{name}.safetensors")
         ours = [program, "bench", path, "--interactive", "--outputs", outputs, "-t", str(threads)]
         command = ours + ["--train"] * (case == "training") if name == "lgmsnet" else \
-            [sys.executable, os.path.abspath(__file__), "--worker", case, name, str(threads), path, outputs]
+            [sys.executable, os.path.abspath(__file__), "--worker", str(a.rank), case, name, str(threads), path,
+             outputs]
         c = Contestant(name if name == "lgmsnet" else f"PyTorch {name}", command, outputs)
         if not c.ready():
             _, complaint = c.process.communicate()
@@ -236,12 +250,13 @@ def main():
     results = []
     with tempfile.TemporaryDirectory() as folder:
         for case in a.cases:
-            truth = write_case(os.path.join(folder, f"{case}.safetensors"), CASES[case], a.size)[case]
+            batch = BATCH[a.rank][case]
+            truth = write_case(os.path.join(folder, f"{case}.safetensors"), a.rank, batch, a.size)[case]
             for threads in a.threads:
-                results.append(report(case, CASES[case], threads, measure(a, case, threads, program, folder, truth)))
+                results.append(report(case, batch, threads, measure(a, case, threads, program, folder, truth)))
     if a.json:
         with open(a.json, "w") as out:
-            json.dump({"about": about, "size": a.size, "results": results}, out, indent=1)
+            json.dump({"about": about, "rank": a.rank, "size": a.size, "results": results}, out, indent=1)
 
 
 if __name__ == "__main__":
