@@ -8,6 +8,11 @@ namespace lgms::kernels {
 namespace {
 
 constexpr OptimizerImpl impls[] = {
+#if LGMS_X86
+    {"avx512", Isa::avx512, sgd_step_avx512, adamw_step_avx512},
+    {"avx2", Isa::avx2, sgd_step_avx2, adamw_step_avx2},
+#endif
+    {"generic", Isa::generic, sgd_step_generic, adamw_step_generic},
     {"reference", Isa::reference, sgd_step_reference<float>, adamw_step_reference<float>}};
 constexpr int64_t kGrain = 16384;
 

@@ -41,7 +41,9 @@ struct OptimizerImpl {
   SgdStep* sgd;
   AdamWStep* adamw;
 };
-// Implementations in this build, fastest first, reference last.
+SgdStep sgd_step_generic, sgd_step_avx2, sgd_step_avx512;
+AdamWStep adamw_step_generic, adamw_step_avx2, adamw_step_avx512;
+// Implementations in this build, fastest first, reference last; all give the same bits.
 std::span<const OptimizerImpl> optimizer_impls();
 
 }  // namespace lgms::kernels
