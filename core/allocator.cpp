@@ -12,22 +12,66 @@ namespace {
 
 constexpr int64_t kAlignment = 64;
 
-constexpr int64_t kPage = 4096, kMapped = 16 * kPage, kHugePages = 4 << 20;
+constexpr int64_t kPage = 4096, kMapped = 16 * kPage, kHugePages = 4 << 20, kHugePage = 2 << 20;
+
+using Cache = std::map<int64_t, std::vector<void*>>;
+
+// Addresses for a block that starts at a huge page; memory comes when they are touched. First touched 4 KB at a time,
+// memory costs more than most of what is done with it.
+char* map_huge(size_t size) {
+  const size_t huge = kHugePage;
+  void* const mapping = mmap(nullptr, size + huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapping == MAP_FAILED) return nullptr;
+  char* const start = static_cast<char*>(mapping);
+  const size_t before = (huge - reinterpret_cast<uintptr_t>(start) % huge) % huge;
+  if (before > 0) munmap(start, before);
+  munmap(start + before + size, huge - before);
+#ifdef MADV_HUGEPAGE
+  madvise(start + before, size, MADV_HUGEPAGE);
+#endif
+  return start + before;
+}
+
+// A block of whole huge pages: of cached ones, wherever they are, as far as they go, so that what is in use and cached
+// is no more than what was in use at once. kept: bytes in the cache. Null where the system has no more.
+void* assemble(Cache& cache, int64_t size, int64_t& kept) {
+  char* block = nullptr;
+  for (int64_t filled = 0; filled < size;) {
+    auto largest = cache.rbegin();
+    while (largest != cache.rend() && largest->second.empty()) ++largest;
+    const bool none = largest == cache.rend() || largest->first < kHugePage;
+    const int64_t all = none ? 0 : largest->first, taken = std::min(all, size - filled);
+    if (taken < size && block == nullptr) block = map_huge(static_cast<size_t>(size));
+    if (none || (taken < size && block == nullptr)) return block;
+    char* const free = static_cast<char*>(largest->second.back());
+    largest->second.pop_back();
+    kept -= taken;
+    if (taken < all) cache[all - taken].push_back(free + taken);
+    if (taken == size) return free;
+    for (int64_t at = 0; at < taken; at += kHugePage, filled += kHugePage) {  // a call may not span mappings
+#ifdef __linux__
+      if (mremap(free + at, kHugePage, kHugePage, MREMAP_MAYMOVE | MREMAP_FIXED, block + filled) != MAP_FAILED) continue;
+#endif
+      munmap(free + at, kHugePage);  // this page of the block is new
+    }
+  }
+  return block;
+}
 
 }  // namespace
 
 Allocator::~Allocator() { trim(); }
 
 // Sizes are rounded so that tensors of nearly the same size share blocks: to 64 bytes, above 1 KB to
-// between 1/8 and 1/16 of the size; a lean allocator's mappings to pages.
+// between 1/8 and 1/16 of the size; mappings to pages, huge ones if the allocator is not lean.
 int64_t Allocator::rounded(int64_t bytes) const {
   int64_t step = kAlignment;
   while (step * 16 < bytes) step *= 2;
-  if (is_mapped(bytes)) step = kPage;
+  if (is_mapped(bytes)) step = lean_ ? kPage : kHugePage;
   return std::max(kAlignment, (bytes + step - 1) / step * step);
 }
 
-bool Allocator::is_mapped(int64_t size) const { return lean_ && size >= kMapped; }
+bool Allocator::is_mapped(int64_t size) const { return size >= (lean_ ? kMapped : kHugePage); }
 
 void* Allocator::from_system(int64_t size) const {
   if (!is_mapped(size)) return std::aligned_alloc(kAlignment, static_cast<size_t>(size));
@@ -69,10 +113,11 @@ void* Allocator::allocate(int64_t bytes) {
     kept_ -= size;
   } else {
     if (lean_) drop_cached(std::max<int64_t>(0, most_ - in_use_ - size));
-    block = from_system(size);
+    const auto get = [&] { return !lean_ && is_mapped(size) ? assemble(cached_, size, kept_) : from_system(size); };
+    block = get();
     if (block == nullptr && kept_ > 0) {
       drop_cached(0);
-      block = from_system(size);
+      block = get();
     }
     check(block != nullptr, ErrorKind::device, "[memory] the system has no ", size,
           " bytes left; choose a smaller batch or image");
