@@ -7,7 +7,7 @@
 
 #include "core/io/nifti.h"
 #include "core/io/safetensors.h"
-#include "core/rng.h"
+#include "core/transform/cut.h"
 #include "nn/distance_transform.h"
 #include "tests/support/testing.h"
 
@@ -87,17 +87,6 @@ void check_pair(const io::Safetensors& file, const std::string& name, const Tens
   }
 }
 
-// The corner of a volume of labels that starts at voxel 0, as u8.
-Tensor cut(const Tensor& x, const Size3& size) {
-  const Shape& s = x.shape();
-  const Tensor y = Tensor::empty({size[0], size[1], size[2], 1}, DType::u8);
-  uint8_t* to = y.data<uint8_t>();
-  for (int64_t z = 0; z < size[0]; ++z)
-    for (int64_t i = 0; i < size[1]; ++i)
-      for (int64_t j = 0; j < size[2]; ++j) *to++ = static_cast<uint8_t>(x.data<float>()[(z * s[1] + i) * s[2] + j]);
-  return y;
-}
-
 // The names of a file's pairs, in its order.
 std::vector<std::string> pairs_of(const io::Safetensors& file) {
   std::vector<std::string> names;
@@ -170,7 +159,7 @@ TEST_CASE("surface_metrics: and of real pairs") {
     const Tensor a = read(name.substr(0, plus)), b = read(name.substr(plus + 1, name.find('@') - plus - 1));
     Size3 size;
     for (size_t i = 0; i < 3; ++i) size[i] = std::min(a.shape()[static_cast<int>(i)], b.shape()[static_cast<int>(i)]);
-    check_pair(file, name, cut(a, size), cut(b, size));
+    check_pair(file, name, transform::cut(a, {}, size).to(DType::u8), transform::cut(b, {}, size).to(DType::u8));
     ++pairs;
   }
   CHECK(pairs == 12);
