@@ -1,4 +1,6 @@
-// lgmsnet eval: scores of a model on labelled images.
+// lgmsnet eval: scores of a model on labelled images. Volumes: eval_volumes.cpp.
+#include "tools/eval.h"
+
 #include <CLI/CLI.hpp>
 #include <iomanip>
 #include <iostream>
@@ -10,7 +12,6 @@
 #include "nn/data/dataset.h"
 #include "nn/metrics.h"
 #include "tools/model.h"
-#include "tools/session.h"
 #include "tools/status_line.h"
 #include "tools/verbs.h"
 
@@ -19,14 +20,6 @@ namespace {
 
 using nlohmann::ordered_json;
 namespace fs = std::filesystem;
-
-struct Arguments {
-  std::string model, data, list = "val.txt", recipe;
-  double threshold = -1;
-  int mask_threshold = -1;
-  bool network_size = false, json = false;
-  Machine machine;
-};
 
 ordered_json to_json(const nn::Scores& s) {
   return {{"dice", s.dice}, {"iou", s.iou}, {"precision", s.precision}, {"recall", s.recall}};
@@ -47,7 +40,7 @@ ordered_json mean_of(const std::vector<ordered_json>& all) {
 }
 
 // The counts of every class of one image: prediction against truth, at the image's own size or on the network's grid.
-std::vector<nn::Counts> counts_of(const Model& model, const nn::Example& example, const Arguments& a) {
+std::vector<nn::Counts> counts_of(const Model& model, const nn::Example& example, const EvalArguments& a) {
   Tensor probabilities, truth;
   if (a.network_size) {
     const Tensor logits = model.logits(example.image);
@@ -74,7 +67,9 @@ void print(const ordered_json& report) {
       std::cout << name << ": dice " << scores["dice"].get<double>() << ", iou " << scores["iou"].get<double>() << '\n';
 }
 
-void eval(const Arguments& a) {
+void eval_pictures(const EvalArguments& a) {
+  check(a.out.empty(), ErrorKind::usage,
+        "[--out] expected a 3D model or --predictions; of pictures, --json prints all");
   Session session(a.machine);
   Model model(a.model, a.recipe);
   if (a.threshold >= 0) model.file.recipe.threshold = a.threshold;
@@ -119,14 +114,34 @@ void eval(const Arguments& a) {
     print(report);
 }
 
+void eval(const EvalArguments& a) {
+  check(a.model.empty() != a.predictions.empty(), ErrorKind::usage,
+        "[eval] expected either --model or --predictions, got ", a.model.empty() ? "neither" : "both");
+  if (!a.predictions.empty()) return eval_label_files(a);
+  ModelFile file = load_model(a.model, a.recipe);
+  if (file.config.rank == 2) return eval_pictures(a);
+  eval_volume_model(a, std::move(file));
+}
+
 }  // namespace
 
 void add_eval(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("eval", "Score a model on labelled images");
-  auto a = std::make_shared<Arguments>();
-  app->add_option("-m,--model", a->model, "Model file (safetensors)")->required();
-  app->add_option("--data", a->data, "Folder of images/STEM.png and masks/K/STEM.png")->required();
-  app->add_option("--list", a->list, "List of stems, relative to --data unless absolute")->capture_default_str();
+  CLI::App* app = program.add_subcommand("eval", "Score a model, or label files, against the truth");
+  auto a = std::make_shared<EvalArguments>();
+  app->add_option("-m,--model", a->model, "Model file (safetensors)");
+  app->add_option("--predictions", a->predictions, "Volumes: score the labels STEM.nii.gz of this folder, no model");
+  app->add_option("--data", a->data,
+                  "Folder of images/STEM.png and masks/K/STEM.png; volumes: of imagesTr and labelsTr/STEM.nii.gz")
+      ->required();
+  app->add_option("--list", a->list, "List of stems, or a datalist (.json), relative to --data unless absolute")
+      ->capture_default_str();
+  app->add_option("--tolerance", a->tolerance, "Volumes: of the surface Dice, mm")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  app->add_option("--empty-policy", a->empty_policy, "Volumes: what a score that is 0 / 0 counts as")
+      ->check(CLI::IsMember({"exclude", "one", "zero"}))
+      ->capture_default_str();
+  app->add_option("--out", a->out, "Volumes: folder for summary.json, per_case.csv and pictures of the worst cases");
   app->add_flag("--network-size", a->network_size,
                 "Score on the grid of the network's input, as the training log does");
   app->add_option("--threshold", a->threshold, "Foreground above this probability; default: the model's")
@@ -134,8 +149,8 @@ void add_eval(CLI::App& program) {
   app->add_option("--mask-threshold", a->mask_threshold, "A mask is foreground above this value; default: the model's")
       ->check(CLI::Range(0, 254));
   app->add_option("--recipe", a->recipe, "For a model file that has none")
-      ->check(CLI::IsMember({"default-2d", "paper-2d"}));
-  app->add_flag("--json", a->json, "Print JSON, with the scores of every image");
+      ->check(CLI::IsMember({"default-2d", "paper-2d", "default-3d", "paper-3d"}));
+  app->add_flag("--json", a->json, "Print JSON, with the scores of every case");
   add_machine(*app, a->machine);
   app->callback([a] { eval(*a); });
 }

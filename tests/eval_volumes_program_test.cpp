@@ -1,0 +1,156 @@
+// lgmsnet eval of volumes from outside.
+#include <nlohmann/json.hpp>
+
+#include "core/io/bytes.h"
+#include "core/io/nifti.h"
+#include "core/io/output_file.h"
+#include "lgmsnet/lgmsnet.h"
+#include "lgmsnet/model_file.h"
+#include "tests/support/folder.h"
+#include "tests/support/program.h"
+#include "tests/support/testing.h"
+
+using namespace lgms;
+using testing::Outcome;
+namespace fs = std::filesystem;
+
+namespace {
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+// Two cases of 6 x 8 x 10 voxels of 3 x 1 x 0.5 mm: b is predicted right, a one voxel too far along W, and without its
+// label 2.
+struct Bench : testing::Folder {
+  const Size3 size{6, 8, 10};
+  Affine affine{{{0.5, 0, 0, -7}, {0, 1, 0, 3}, {0, 0, 3, 1}}};
+
+  Bench() {
+    for (const std::string stem : {"a", "b"}) {
+      write_labels("data/labelsTr/" + stem + ".nii.gz", labels(0, 2));
+      io::ensure_directory(path() / "data/imagesTr");
+      io::write_nifti(path() / "data/imagesTr" / (stem + ".nii.gz"), testing::randn({6, 8, 10, 1}, 3, DType::f32),
+                      io::make_nifti_header(size, affine));
+    }
+    write_labels("predicted/a.nii.gz", labels(1, 0));
+    write_labels("predicted/b.nii", labels(0, 2));
+    io::write_file(path() / "data/val.txt", "a\nb\n");
+  }
+
+  // A box of label 1 that starts at W = 2 + shift, and one voxel of another label.
+  Tensor labels(int64_t shift, uint8_t other) const {
+    const Tensor x = Tensor::zeros({6, 8, 10, 1}, DType::u8);
+    for (int64_t z = 1; z < 5; ++z)
+      for (int64_t y = 2; y < 6; ++y)
+        for (int64_t i = 2; i < 6; ++i) x.data<uint8_t>()[(z * 8 + y) * 10 + i + shift] = 1;
+    x.data<uint8_t>()[0] = other;
+    return x;
+  }
+  void write_labels(const fs::path& name, const Tensor& x, std::optional<Affine> at = {}) const {
+    io::ensure_directory((path() / name).parent_path());
+    const Shape& s = x.shape();
+    io::write_nifti_labels(path() / name, x, io::make_nifti_header({s[0], s[1], s[2]}, at.value_or(affine)));
+  }
+  Outcome eval(std::vector<std::string> more = {}) const {
+    std::vector<std::string> arguments{"eval", "--data", path() / "data", "-t", "1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return testing::run_program(LGMS_PROGRAM, arguments);
+  }
+  Outcome eval_files(std::vector<std::string> more = {}) const {
+    more.insert(more.begin(), {"--predictions", path() / "predicted"});
+    return eval(more);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("eval: label files against the truth, in mm of the files") {
+  const Bench bench;
+  const Outcome outcome = bench.eval_files({"--json", "--tolerance", "0.5", "--out", bench / "scores"});
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  const auto json = nlohmann::json::parse(outcome.out);
+  const auto& a = json["cases"][0]["classes"]["label 1"];
+  CHECK(json["cases"][0]["case"] == "a");
+  CHECK(a["dice"].get<double>() == 0.75);
+  CHECK(a["tp"] == 48);
+  CHECK(a["hd95_max"].get<double>() == 0.5);
+  CHECK(a["surface_dice"].get<double>() == 1);
+  CHECK(json["cases"][0]["classes"]["label 2"]["surface_dice"].get<double>() == 0);
+  CHECK(json["cases"][1]["foreground_dice"].get<double>() == 1);
+  CHECK(json["classes"]["label 2"]["label_in"]["truth_alone"] == 1);
+  CHECK(json["foreground_mean"]["dice"].get<double>() == (0.875 + 0.5) / 2);
+  const io::Bytes summary = io::read_file(bench / "scores/summary.json");
+  CHECK(std::string(summary.begin(), summary.end()) == outcome.out);
+  const io::Bytes csv = io::read_file(bench / "scores/per_case.csv");
+  CHECK(contains({csv.begin(), csv.end()}, "\nb,label 2,1,0,0,479,1,1,1,1,1,0,0\n"));
+
+  const Outcome strict = bench.eval_files({"--tolerance", "0.4"});
+  CHECK(contains(strict.out, "2 volumes, surface Dice at 0.4 mm, empty masks: exclude"));
+  CHECK(contains(strict.out, "mean of foreground"));
+  CHECK(!contains(strict.err, "\r"));
+}
+
+TEST_CASE("eval: names of the classes come from dataset.json; other labels are refused") {
+  const Bench bench;
+  io::write_file(bench / "data/dataset.json", R"({"labels": {"background": 0, "box": 1, "dot": 2, "never": 3}})");
+  const Outcome exclude = bench.eval_files({"--json"}), zero = bench.eval_files({"--json", "--empty-policy", "zero"});
+  const auto json = nlohmann::json::parse(exclude.out);
+  CHECK(json["classes"]["never"]["dice"].is_null());
+  CHECK(json["classes"]["never"]["label_in"]["neither"] == 2);
+  CHECK(json["foreground_mean"]["dice"].get<double>() == (0.875 + 0.5) / 2);
+  CHECK(nlohmann::json::parse(zero.out)["foreground_mean"]["dice"].get<double>() == doctest::Approx((0.875 + 0.5) / 3));
+  bench.write_labels("predicted/a.nii.gz", bench.labels(0, 4));
+  const Outcome other = bench.eval_files();
+  CHECK(other.code == 3);
+  CHECK(contains(other.err, "predicted/a.nii.gz] labels: expected integers from 0 to 3, got 4"));
+}
+
+TEST_CASE("eval: a prediction that is absent, of another size or elsewhere in space is an error") {
+  const Bench bench;
+  bench.write_labels("predicted/a.nii.gz", Tensor::zeros({6, 8, 9, 1}, DType::u8));
+  const Outcome size = bench.eval_files({"--out", bench / "scores"});
+  CHECK(size.code == 3);
+  CHECK(contains(size.err, "predicted/a.nii.gz] size: expected 10 x 8 x 6"));
+  Affine moved = bench.affine;
+  moved[0][3] += 1;
+  bench.write_labels("predicted/a.nii.gz", bench.labels(0, 0), moved);
+  CHECK(contains(bench.eval_files().err, "predicted/a.nii.gz] position"));
+  fs::remove(bench / "predicted/a.nii.gz");
+  const Outcome absent = bench.eval_files();
+  CHECK(absent.code == 3);
+  CHECK(contains(absent.err, "predicted/a.nii.gz] no such file"));
+  CHECK(!fs::exists(bench / "scores"));
+}
+
+TEST_CASE("eval: either a model or predictions") {
+  const Bench bench;
+  for (const Outcome& outcome : {bench.eval(), bench.eval_files({"-m", "x"})}) {
+    CHECK(outcome.code == 2);
+    CHECK(contains(outcome.err, "either --model or --predictions"));
+  }
+  CHECK(bench.eval_files({"--empty-policy", "two"}).code == 2);
+  CHECK(bench.eval_files({"--tolerance", "-1"}).code == 2);
+}
+
+TEST_CASE("eval: a 3D model is scored at the volumes' own grid") {
+  const Bench bench;
+  ModelFile model;
+  model.config.rank = 3;
+  model.config.in_channels = 1;
+  model.config.classes = 3;
+  model.config.dims = {8, 8, 16, 16, 16};
+  model.config.splits = {{{8, 8}, {8, 8}, {8, 8}, {8, 8}}};
+  model.volume_recipe.patch = {32, 32, 32};
+  model.classes = {"background", "box", "dot"};
+  model.training = "{}";
+  model.tensors = LGMSNet(model.config, 3).store().tensors();
+  save_model(bench / "model.safetensors", model);
+  const Outcome outcome = bench.eval({"-m", bench / "model.safetensors", "--json"});
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  const auto json = nlohmann::json::parse(outcome.out);
+  CHECK(json["cases"].size() == 2);
+  const auto& box = json["cases"][0]["classes"]["box"];
+  CHECK(box["tp"].get<int64_t>() + box["fp"].get<int64_t>() + box["fn"].get<int64_t>() + box["tn"].get<int64_t>() ==
+        480);
+}

@@ -1,0 +1,154 @@
+// lgmsnet eval of volumes: label files, or what a 3D model predicts, against the truth.
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <iomanip>
+#include <iostream>
+
+#include "core/error.h"
+#include "core/io/nifti.h"
+#include "core/io/output_file.h"
+#include "lgmsnet/lgmsnet.h"
+#include "lgmsnet/volume_inference.h"
+#include "lgmsnet/volume_report.h"
+#include "nn/data/volumes.h"
+#include "tools/eval.h"
+#include "tools/status_line.h"
+
+namespace lgms::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The labels u8 [D, H, W, 1] predicted for a case, on the grid of its truth; what: "case 3 of 20".
+using Predict = std::function<Tensor(const nn::VolumeCase& c, const io::NiftiHeader& truth, const std::string& what)>;
+
+constexpr int width_of(std::string_view score) { return static_cast<int>(std::max<size_t>(8, score.size())) + 2; }
+
+void print(const VolumeReport& report, const EvalArguments& a) {
+  std::cout << report.cases().size() << " volumes, surface Dice at " << a.tolerance
+            << " mm, empty masks: " << a.empty_policy << '\n';
+  size_t width = std::string_view("mean with background").size() + 2;
+  for (const std::string& name : report.classes()) width = std::max(width, name.size() + 2);
+  const auto first = [&](const std::string& name) {
+    std::cout << std::left << std::setw(static_cast<int>(width)) << name << std::right;
+  };
+  const auto numbers = [](const ScoreValues& values) {
+    for (size_t i = 0; i < values.size(); ++i)
+      std::cout << std::setw(width_of(kScoreNames[i]))
+                << (std::isnan(values[i]) ? "-" : text(std::fixed, std::setprecision(4), values[i]));
+  };
+  first("");
+  for (const char* name : kScoreNames) std::cout << std::setw(width_of(name)) << name;
+  std::cout << "   both  neither  missed  invented\n";
+  for (size_t k = 0; k < report.classes().size(); ++k) {
+    const ClassSummary summary = report.of_class(k);
+    first(report.classes()[k]);
+    numbers(summary.mean);
+    std::cout << std::setw(7) << summary.both << std::setw(9) << summary.neither << std::setw(8) << summary.missed
+              << std::setw(10) << summary.invented << '\n';
+  }
+  first("mean of foreground");
+  numbers(report.mean(false));
+  std::cout << '\n';
+  first("mean with background");
+  numbers(report.mean(true));
+  std::cout << '\n';
+}
+
+void write(const VolumeReport& report, const fs::path& out) {
+  io::ensure_directory(out);
+  io::write_file(out / "summary.json", report.to_json());
+  io::write_file(out / "per_case.csv", report.to_csv());
+}
+
+void score(Session& session, const EvalArguments& a, const nn::VolumeList& list, std::vector<std::string> classes,
+           const Predict& predict) {
+  VolumeReport report(std::move(classes), empty_policy_named(a.empty_policy), a.tolerance);
+  StatusLine status;
+  for (const nn::VolumeCase& c : list.cases) {
+    const size_t done = report.cases().size();
+    session.stop_if_asked(text("scored ", done, " of ", list.cases.size(), " volumes"));
+    const std::string what = text("volume ", done + 1, " of ", list.cases.size(), "  ", c.stem);
+    status.show(what);
+    const io::Volume truth = io::read_nifti(c.label);
+    const Tensor labels = nn::labels_of(truth, c.label, static_cast<int64_t>(report.classes().size()));
+    report.add(c.stem, predict(c, truth.header, what), labels, spacing_of(truth.header.affine));
+  }
+  status.clear();
+  if (!a.out.empty()) write(report, a.out);
+  if (a.json)
+    std::cout << report.to_json();
+  else
+    print(report, a);
+}
+
+// The file of a case's predicted labels: named as the case, its image or its truth. Throws Error{data} where there is
+// none.
+fs::path prediction_of(const fs::path& folder, const nn::VolumeCase& c) {
+  for (const std::string& stem : {c.stem, io::nifti_stem(c.image), io::nifti_stem(c.label)})
+    for (const char* extension : {".nii.gz", ".nii"}) {
+      std::error_code ignored;
+      if (fs::is_regular_file(folder / (stem + extension), ignored)) return folder / (stem + extension);
+    }
+  fail(ErrorKind::data, "[", (folder / (c.stem + ".nii.gz")).string(), "] no such file: the predicted labels of \"",
+       c.stem, "\"");
+}
+
+// "label 0", ... up to the largest label of these files.
+std::vector<std::string> classes_in(Session& session, const std::vector<fs::path>& files) {
+  int most = 1;
+  for (const fs::path& file : files) {
+    session.stop_if_asked("nothing was scored");
+    for (uint8_t label : nn::labels_of(io::read_nifti(file), file).span<uint8_t>()) most = std::max<int>(most, label);
+  }
+  std::vector<std::string> names{"background"};
+  for (int k = 1; k <= most; ++k) names.push_back(text("label ", k));
+  return names;
+}
+
+}  // namespace
+
+void eval_label_files(const EvalArguments& a) {
+  Session session(a.machine);
+  const nn::VolumeList list = nn::read_volume_list(a.data, a.list, "validation");
+  std::vector<fs::path> files;
+  for (const nn::VolumeCase& c : list.cases) files.insert(files.end(), {prediction_of(a.predictions, c), c.label});
+  score(session, a, list, list.classes.empty() ? classes_in(session, files) : list.classes,
+        [&](const nn::VolumeCase& c, const io::NiftiHeader& truth, const std::string&) {
+          const fs::path path = prediction_of(a.predictions, c);
+          const io::Volume volume = io::read_nifti(path);
+          nn::check_same_grid(truth, c.label, volume.header, path);
+          return nn::labels_of(volume, path, static_cast<int64_t>(list.classes.size()));
+        });
+}
+
+void eval_volume_model(const EvalArguments& a, ModelFile file) {
+  Session session(a.machine);
+  check(file.config.in_channels == 1, ErrorKind::model, "[", a.model, "] expected a 3D model of one channel, got ",
+        file.config.in_channels);
+  LGMSNet net(file.config);
+  net.store().load(file.tensors, a.model);
+  file.tensors.clear();
+  const nn::VolumeList list = nn::read_volume_list(a.data, a.list, "validation");
+  StatusLine status;
+  score(session, a, list, file.classes,
+        [&](const nn::VolumeCase& c, const io::NiftiHeader& truth, const std::string& what) {
+          io::Volume image = io::read_nifti(c.image);
+          nn::check_same_grid(image.header, c.image, truth, c.label);
+          VolumeOptions options;
+          options.windows.progress = [&](int64_t done, int64_t all) {
+            status.show(text(bar(static_cast<double>(done) / static_cast<double>(all), 20), " ", what));
+          };
+          return segment_volume(
+                     file.volume_recipe, std::move(image.voxels), image.header.affine, file.config.classes,
+                     [&](const Tensor& patch) {
+                       const autograd::NoGrad no_grad;
+                       return net.forward(patch, false).value();
+                     },
+                     options)
+              .labels;
+        });
+}
+
+}  // namespace lgms::tools
