@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/io/bytes.h"
+#include "core/io/image.h"
 #include "core/io/nifti.h"
 #include "core/io/output_file.h"
 #include "lgmsnet/lgmsnet.h"
@@ -83,6 +84,17 @@ TEST_CASE("eval: label files against the truth, in mm of the files") {
   CHECK(std::string(summary.begin(), summary.end()) == outcome.out);
   const io::Bytes csv = io::read_file(bench / "scores/per_case.csv");
   CHECK(contains({csv.begin(), csv.end()}, "\nb,label 2,1,0,0,479,1,1,1,1,1,0,0\n"));
+
+  CHECK(io::read_image(bench / "scores/worst/1_a.png", 3).shape() == Shape{482, 606, 3});  // five slices differ
+  CHECK(fs::exists(bench / "scores/worst/2_b.png"));
+  REQUIRE(bench.eval_files({"--out", bench / "one", "--worst", "1"}).code == 0);
+  CHECK(fs::exists(bench / "one/worst/1_a.png"));
+  CHECK(!fs::exists(bench / "one/worst/2_b.png"));
+  Tensor nearly = bench.labels(0, 2);
+  nearly.data<uint8_t>()[3 * 80] = 1;
+  bench.write_labels("predicted/b.nii", nearly);
+  REQUIRE(bench.eval_files({"--out", bench / "nearly"}).code == 0);
+  CHECK(io::read_image(bench / "nearly/worst/2_b.png", 3).shape() == Shape{240, 150, 3});  // one does
 
   const Outcome strict = bench.eval_files({"--tolerance", "0.4"});
   CHECK(contains(strict.out, "2 volumes, surface Dice at 0.4 mm, empty masks: exclude"));

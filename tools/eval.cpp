@@ -67,11 +67,11 @@ void print(const ordered_json& report) {
       std::cout << name << ": dice " << scores["dice"].get<double>() << ", iou " << scores["iou"].get<double>() << '\n';
 }
 
-void eval_pictures(const EvalArguments& a) {
+void eval_pictures(const EvalArguments& a, ModelFile file) {
   check(a.out.empty(), ErrorKind::usage,
         "[--out] expected a 3D model or --predictions; of pictures, --json prints all");
   Session session(a.machine);
-  Model model(a.model, a.recipe);
+  Model model(std::move(file), a.model);
   if (a.threshold >= 0) model.file.recipe.threshold = a.threshold;
   if (a.mask_threshold >= 0) model.file.recipe.mask_threshold = a.mask_threshold;
   const nn::ImageFolder folder{a.data, model.file.config.classes, model.file.recipe.mask_threshold};
@@ -119,7 +119,7 @@ void eval(const EvalArguments& a) {
         "[eval] expected either --model or --predictions, got ", a.model.empty() ? "neither" : "both");
   if (!a.predictions.empty()) return eval_label_files(a);
   ModelFile file = load_model(a.model, a.recipe);
-  if (file.config.rank == 2) return eval_pictures(a);
+  if (file.config.rank == 2) return eval_pictures(a, std::move(file));
   eval_volume_model(a, std::move(file));
 }
 
@@ -141,7 +141,10 @@ void add_eval(CLI::App& program) {
   app->add_option("--empty-policy", a->empty_policy, "Volumes: what a score that is 0 / 0 counts as")
       ->check(CLI::IsMember({"exclude", "one", "zero"}))
       ->capture_default_str();
-  app->add_option("--out", a->out, "Volumes: folder for summary.json, per_case.csv and pictures of the worst cases");
+  app->add_option("--out", a->out, "Volumes: folder for summary.json, per_case.csv and worst/RANK_STEM.png");
+  app->add_option("--worst", a->worst, "Volumes: so many cases, of the lowest foreground Dice, are drawn into --out")
+      ->check(CLI::Range(0, 1000))
+      ->capture_default_str();
   app->add_flag("--network-size", a->network_size,
                 "Score on the grid of the network's input, as the training log does");
   app->add_option("--threshold", a->threshold, "Foreground above this probability; default: the model's")

@@ -4,8 +4,10 @@
 #include <functional>
 #include <iomanip>
 #include <iostream>
+#include <map>
 
 #include "core/error.h"
+#include "core/io/image.h"
 #include "core/io/nifti.h"
 #include "core/io/output_file.h"
 #include "lgmsnet/lgmsnet.h"
@@ -13,6 +15,7 @@
 #include "lgmsnet/volume_report.h"
 #include "nn/data/volumes.h"
 #include "tools/eval.h"
+#include "tools/mosaic.h"
 #include "tools/status_line.h"
 
 namespace lgms::tools {
@@ -56,15 +59,45 @@ void print(const VolumeReport& report, const EvalArguments& a) {
   std::cout << '\n';
 }
 
-void write(const VolumeReport& report, const fs::path& out) {
-  io::ensure_directory(out);
-  io::write_file(out / "summary.json", report.to_json());
-  io::write_file(out / "per_case.csv", report.to_csv());
-}
+// The predicted labels of the worst cases so far, by foreground Dice.
+class Worst {
+ public:
+  explicit Worst(int64_t most) : most_(static_cast<size_t>(most)) {}
+
+  void offer(const nn::VolumeCase& c, double foreground_dice, const Tensor& labels) {
+    if (most_ == 0 || std::isnan(foreground_dice)) return;
+    kept_.emplace(foreground_dice, Kept{c, labels});
+    if (kept_.size() > most_) kept_.erase(std::prev(kept_.end()));
+  }
+  // 1_STEM.png, 2_STEM.png, ...: the slices with the largest disagreement.
+  void draw(const fs::path& folder) const {
+    if (kept_.empty()) return;
+    io::ensure_directory(folder);
+    for (int rank = 1; const auto& [dice, kept] : kept_) {
+      const io::Volume image = io::read_nifti(kept.of.image);
+      const Tensor truth = nn::labels_of(io::read_nifti(kept.of.label), kept.of.label);
+      check(image.voxels.shape() == truth.shape(), ErrorKind::data, "[", kept.of.image.string(),
+            "] size: expected that of ", kept.of.label.string());
+      MosaicOptions options;
+      options.differences = true;
+      io::write_png(folder / text(rank++, "_", fs::path(kept.of.stem).filename().string(), ".png"),
+                    mosaic(image.voxels, kept.labels, image.header.affine, truth, options));
+    }
+  }
+
+ private:
+  struct Kept {
+    nn::VolumeCase of;
+    Tensor labels;
+  };
+  size_t most_;
+  std::multimap<double, Kept> kept_;
+};
 
 void score(Session& session, const EvalArguments& a, const nn::VolumeList& list, std::vector<std::string> classes,
            const Predict& predict) {
   VolumeReport report(std::move(classes), empty_policy_named(a.empty_policy), a.tolerance);
+  Worst worst(a.out.empty() ? 0 : a.worst);
   StatusLine status;
   for (const nn::VolumeCase& c : list.cases) {
     const size_t done = report.cases().size();
@@ -73,10 +106,17 @@ void score(Session& session, const EvalArguments& a, const nn::VolumeList& list,
     status.show(what);
     const io::Volume truth = io::read_nifti(c.label);
     const Tensor labels = nn::labels_of(truth, c.label, static_cast<int64_t>(report.classes().size()));
-    report.add(c.stem, predict(c, truth.header, what), labels, spacing_of(truth.header.affine));
+    const Tensor predicted = predict(c, truth.header, what);
+    report.add(c.stem, predicted, labels, spacing_of(truth.header.affine));
+    worst.offer(c, report.cases().back().foreground_dice, predicted);
   }
   status.clear();
-  if (!a.out.empty()) write(report, a.out);
+  if (!a.out.empty()) {
+    io::ensure_directory(a.out);
+    io::write_file(fs::path(a.out) / "summary.json", report.to_json());
+    io::write_file(fs::path(a.out) / "per_case.csv", report.to_csv());
+    worst.draw(fs::path(a.out) / "worst");
+  }
   if (a.json)
     std::cout << report.to_json();
   else
@@ -124,7 +164,7 @@ void eval_label_files(const EvalArguments& a) {
 }
 
 void eval_volume_model(const EvalArguments& a, ModelFile file) {
-  Session session(a.machine);
+  Session session(a.machine, true);
   check(file.config.in_channels == 1, ErrorKind::model, "[", a.model, "] expected a 3D model of one channel, got ",
         file.config.in_channels);
   LGMSNet net(file.config);

@@ -56,6 +56,26 @@ std::vector<int64_t> choose_slices(const Turned& t, const TensorView& labels, co
   return chosen;
 }
 
+// The slices with the largest disagreement, of equals the lower one; evenly spaced ones where there is none.
+std::vector<int64_t> choose_differences(const Turned& t, const TensorView& labels, const TensorView& truth,
+                                        int64_t most) {
+  std::vector<std::pair<int64_t, int64_t>> slices;  // {-voxels that differ, z}
+  for (int64_t z = 0; z < t.size[2]; ++z) {
+    int64_t differ = 0;
+    for (int64_t y = 0; y < t.size[1]; ++y)
+      for (int64_t x = 0; x < t.size[0]; ++x)
+        differ += labels.data<uint8_t>()[t.at(x, y, z)] != truth.data<uint8_t>()[t.at(x, y, z)];
+    if (differ > 0) slices.emplace_back(-differ, z);
+  }
+  if (slices.empty()) return choose_slices(t, labels, truth, most);
+  std::sort(slices.begin(), slices.end());
+  std::vector<int64_t> chosen;
+  for (const auto& [differ, z] : slices)
+    if (static_cast<int64_t>(chosen.size()) < most) chosen.push_back(z);
+  std::sort(chosen.begin(), chosen.end());
+  return chosen;
+}
+
 // The 1st and 99th percentiles of the slices' finite values.
 std::array<float, 2> grey_window(const Turned& t, const TensorView& image, const std::vector<int64_t>& slices) {
   std::vector<float> values;
@@ -121,7 +141,9 @@ Tensor mosaic(const TensorView& image, const TensorView& labels, const Affine& a
         ErrorKind::usage, "[mosaic] expected a dense f32 image [D, H, W, 1] and u8 labels of its shape, got ", s,
         " and ", labels.shape());
   const Turned t(s, affine);
-  const std::vector<int64_t> slices = choose_slices(t, labels, truth, options.columns * options.rows);
+  const bool differences = options.differences && truth.defined();
+  const std::vector<int64_t> slices =
+      (differences ? choose_differences : choose_slices)(t, labels, truth, options.columns * options.rows);
   const auto [low, high] = grey_window(t, image, slices);
   const double w_mm = static_cast<double>(t.size[0]) * t.spacing[0],
                h_mm = static_cast<double>(t.size[1]) * t.spacing[1],

@@ -11,6 +11,7 @@ namespace lgms::tools {
 // pixels of the longer side of a slice. Returns u8 [H, W, 3].
 struct MosaicOptions {
   int64_t columns = 4, rows = 3, tile = 240;
+  bool differences = false;  // the slices where labels and truth differ in the most voxels, instead of evenly spaced
 };
 Tensor mosaic(const TensorView& image, const TensorView& labels, const Affine& affine, const TensorView& truth = {},
               const MosaicOptions& options = {});
