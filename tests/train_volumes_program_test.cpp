@@ -60,6 +60,13 @@ TEST_CASE("train volumes: a run leaves everything it should, and the same bytes 
   CHECK(config["optimizer"]["name"] == "adamw");
 }
 
+TEST_CASE("train volumes: checkpointing changes no bit") {
+  const Bench bench;
+  REQUIRE(bench.train("plain").code == 0);
+  REQUIRE(bench.train("lean", {"--checkpointing"}).code == 0);
+  CHECK(bench.file("plain", "model.safetensors") == bench.file("lean", "model.safetensors"));
+}
+
 TEST_CASE("train volumes: interrupted anywhere, it goes on with the same bits") {
   const Bench bench;
   REQUIRE(bench.train("whole", {"--crops", "3"}).code == 0);

@@ -131,14 +131,15 @@ void Run::operator()() {
     return study_->validate(
         net_, [this](int64_t done, int64_t all) { status_.show(text("validating: ", done, " of ", all)); });
   };
-  nn::Task task{net_.store(),
-                optimizer_,
-                study_->train,
-                [this](const nn::Example& e, Rng* rng) { return study_->prepare(e, rng); },
-                [this](const Tensor& x, bool training) { return net_.forward(x, training); },
-                study_->loss,
-                {},
-                validate};
+  nn::Task task{
+      net_.store(),
+      optimizer_,
+      study_->train,
+      [this](const nn::Example& e, Rng* rng) { return study_->prepare(e, rng); },
+      [this](const Tensor& x, bool training) { return net_.forward(x, training, {}, a_.checkpointing && training); },
+      study_->loss,
+      {},
+      validate};
   const int64_t batches = nn::batches_of(study_->train.size() * a_.crops, a_.batch), steps = a_.epochs * batches;
   task.rate = [this, batches](int64_t step) { return study_->rate(step, batches); };
   nn::Trainer trainer(std::move(task), {.epochs = a_.epochs,
@@ -376,6 +377,8 @@ void add_train(CLI::App& program) {
                   "Parts that a batch is cut into to save memory; their gradients are added")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
+  app->add_flag("--checkpointing", a->checkpointing,
+                "Compute activations again in the backward pass: less memory, more time, the same bits");
   app->add_option("--val-every", a->validate_every, "Epochs from one validation to the next")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
