@@ -1,9 +1,9 @@
 #pragma once
 // Reading JSON objects of model files with errors that name source and key. Private to lgmsnet.
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "core/error.h"
+#include "core/io/json.h"
 
 namespace lgms {
 
@@ -11,7 +11,7 @@ class JsonObject {
  public:
   // source: the file; what: "config", "recipe". Throws Error{model} unless text is a JSON object.
   JsonObject(const std::string& text, const std::string& source, const std::string& what)
-      : object_(nlohmann::json::parse(text, nullptr, false)), where_("[" + source + "] " + what) {
+      : object_(io::parse_json(text)), where_("[" + source + "] " + what) {
     check(object_.is_object(), ErrorKind::model, where_, ": expected a JSON object, got ", text.substr(0, 80));
   }
 

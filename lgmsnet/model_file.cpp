@@ -20,7 +20,7 @@ std::vector<std::string> class_names(const std::string* json, const Config& conf
     for (int64_t k = 0; k < config.classes; ++k) names.push_back("class " + std::to_string(k));
     return names;
   }
-  const nlohmann::json list = nlohmann::json::parse(*json, nullptr, false);
+  const nlohmann::json list = io::parse_json(*json);
   check(list.is_array() && list.size() == static_cast<size_t>(config.classes), ErrorKind::model, "[", source,
         "] lgms.classes: expected a list of ", config.classes, " names, got ", *json);
   for (const nlohmann::json& name : list) {

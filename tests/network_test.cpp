@@ -58,6 +58,21 @@ TEST_CASE("network: the configuration is read off names and shapes, with or with
         }).starts_with("[a.pth] expected the weights of LGMSNet, with a tensor stem"));
 }
 
+TEST_CASE("network: the paper's 3D widths by name") {
+  const auto is = [](const char* name, std::array<int64_t, 5> dims, std::array<Split, 4> splits,
+                     std::array<int64_t, 3> depths) {
+    const Config c = Config::named(name);
+    return c.rank == 3 && c.in_channels == 1 && c.dims == dims && c.splits == splits && c.depths == depths;
+  };
+  const std::array<int64_t, 5> narrow{16, 32, 64, 128, 128}, wide{32, 64, 128, 160, 256};
+  const std::array<Split, 4> of_narrow{{{96, 32}, {96, 32}, {96, 32}, {48, 16}}},
+      of_wide{{{120, 40}, {192, 64}, {120, 40}, {96, 32}}};
+  CHECK(is("3d", narrow, of_narrow, {1, 1, 1}));
+  CHECK(is("3d-l0", narrow, of_narrow, {1, 1, 3}));
+  CHECK(is("3d-l1", wide, of_wide, {1, 1, 2}));
+  CHECK(is("3d-l2", wide, of_wide, {1, 1, 3}));
+}
+
 TEST_CASE("network: impossible configurations are refused by key") {
   Config config;
   config.splits[1] = {90, 32};
@@ -66,6 +81,8 @@ TEST_CASE("network: impossible configurations are refused by key") {
   config.dims[0] = 18;
   CHECK(error_of([&] { config.validate("m"); }) == "[m] config dims[0]: expected a multiple of 4, got 18");
   CHECK(error_of([] { Config::from_json("[1]", "m"); }) == "[m] config: expected a JSON object, got [1]");
+  const std::string deep = "{\"rank\": " + std::string(1'000'000, '[') + std::string(1'000'000, ']') + "}";
+  CHECK(error_of([&] { Config::from_json(deep, "m"); }).starts_with("[m] config: expected a JSON object, got {"));
   CHECK(error_of([] { Config::from_json("{\"rank\": 4}", "m"); }) == "[m] config rank: expected 2 to 3, got 4");
   CHECK(error_of([] { Config::named("4d"); }).starts_with("[config] expected 2d, 3d"));
 }
@@ -170,7 +187,8 @@ TEST_CASE("network: an inference in place leaves its input alone and gives the s
   const autograd::NoGrad no_grad;
   std::vector<Tensor> stages, again;
   const Tensor y = net.forward(x, false, [&](const std::string&, const Tensor& t) { stages.push_back(t); }).value();
-  const Tensor z = net.forward(x, false, [&](const std::string&, const Tensor& t) { again.push_back(t.clone()); }).value();
+  const Tensor z =
+      net.forward(x, false, [&](const std::string&, const Tensor& t) { again.push_back(t.clone()); }).value();
   CHECK(max_difference(x, before) == 0);
   CHECK(max_difference(y, z) == 0);
   REQUIRE(stages.size() == again.size());

@@ -56,6 +56,7 @@ TEST_CASE("datalist: the Decathlon's, MONAI's and nnU-Net's forms") {
 }
 
 TEST_CASE("datalist: anything else is an error that names file and key") {
+  const std::string deep = std::string(1'000'000, '[') + std::string(1'000'000, ']');  // to be refused, not walked
   for (const auto& [json, part] : std::vector<std::pair<std::string, std::string>>{
            {"", "not JSON"},
            {"[1, 2]", "[1,2]"},
@@ -69,7 +70,10 @@ TEST_CASE("datalist: anything else is an error that names file and key") {
            {R"({"labels": {"a": 0, "b": 0}})", "each once"},
            {R"({"labels": {"zero": "background"}})", "zero"},
            {R"({"labels": {"a": -1}})", "-1"},
-           {R"({"labels": {}})", "labels"}}) {
+           {R"({"labels": {"0": "background", "1junk": "organ"}})", "1junk"},
+           {R"({"labels": {}})", "labels"},
+           {R"({"training": )" + deep + "}", "64 levels"},
+           {R"({"training": [{"image": "a", "label": )" + deep + "}]}", "64 levels"}}) {
     CAPTURE(json);
     const std::string error = error_of([&] { parse(json); });
     CAPTURE(error);
@@ -108,6 +112,12 @@ TEST_CASE("volumes: nnU-Net's folders, with and without channel numbers; pairs; 
   CHECK(contains(error_of([&] { read_volume_list(folder.path(), "absent.txt", "training"); }), "labelsTr/c"));
   io::write_file(folder / "twice.csv", "imagesTr/a.nii.gz,labelsTr/a.nii.gz\n./imagesTr/a.nii.gz,labelsTr/a.nii.gz\n");
   CHECK(contains(error_of([&] { read_volume_list(folder.path(), "twice.csv", "training"); }), "again"));
+  for (const char* name : {"case_1/imaging.nii.gz", "case_1/segmentation.nii.gz", "case_2/imaging.nii.gz"})
+    write_volume(folder / name);
+  io::write_file(folder / "kits.csv",
+                 "case_1/imaging.nii.gz,case_1/segmentation.nii.gz\n./case_2/imaging.nii.gz,imagesTr/a.nii.gz\n");
+  CHECK(read_volume_list(folder.path(), "kits.csv", "training").stems() ==
+        std::vector<std::string>{"case_1_imaging", "case_2_imaging"});
   write_volume(folder / "imagesTr/b_0001.nii");
   CHECK(contains(error_of([&] { read_volume_list(folder.path(), "train.txt", "training"); }), "one channel"));
 }

@@ -2,9 +2,9 @@
 #include <cstdio>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "core/io/json.h"
 #include "lgmsnet/model_file.h"
 #include "tools/verbs.h"
 
@@ -23,7 +23,7 @@ void run(const Options& o) {
     elements += t.tensor.numel();
     bytes += t.tensor.numel() * size_of(t.tensor.dtype());
   }
-  const nlohmann::json training = nlohmann::json::parse(model.training, nullptr, false);
+  const nlohmann::json training = io::parse_json(model.training);
   const std::string recipe = model.config.rank == 2 ? model.recipe.to_json() : model.volume_recipe.to_json();
   nlohmann::ordered_json all{{"file", o.file},
                              {"tensors", model.tensors.size()},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "core/error.h"
@@ -45,6 +46,19 @@ VolumeCase pair_case(const fs::path& folder, const std::string& image, const std
   return c;
 }
 
+// Files that are all called the same, each in a folder of its own (KiTS: case_00000/imaging.nii.gz), are named by their
+// paths: case_00000_imaging.
+void tell_apart(std::vector<VolumeCase>& cases, const fs::path& folder) {
+  std::map<std::string, int> count;
+  for (const VolumeCase& c : cases) ++count[c.stem];
+  for (VolumeCase& c : cases) {
+    if (count[c.stem] == 1) continue;
+    const fs::path path = c.image.lexically_normal().lexically_relative(folder.lexically_normal());
+    c.stem = (path.parent_path() / c.stem).string();
+    std::replace(c.stem.begin(), c.stem.end(), '/', '_');
+  }
+}
+
 std::string trimmed(const std::string& text) {
   const size_t first = text.find_first_not_of(" \t"), last = text.find_last_not_of(" \t");
   return first == std::string::npos ? "" : text.substr(first, last - first + 1);
@@ -78,6 +92,7 @@ VolumeList read_volume_list(const fs::path& data, const fs::path& list, std::str
     }
     if (is_file(data / "dataset.json")) volumes.classes = io::read_datalist(data / "dataset.json", "").names;
   }
+  tell_apart(volumes.cases, path.extension() == ".json" ? path.parent_path() : data);
   std::set<std::string> seen;
   for (const VolumeCase& c : volumes.cases)
     check(seen.insert(c.stem).second, ErrorKind::data, where, " expected each name once, got \"", c.stem, "\" again");

@@ -10,7 +10,7 @@
 namespace lgms::nn {
 
 struct VolumeCase {
-  std::string stem;  // of the image's name, unique in its list
+  std::string stem;  // of the image's name; where several have that, of its path: case_00000_imaging
   std::filesystem::path image, label;
 };
 
@@ -22,9 +22,8 @@ struct VolumeList {
 
 // The cases of a list, which is relative to the folder `data` unless absolute.
 // - NAME.json: a datalist of the Decathlon or MONAI; section is "training" or "validation"; paths are relative to it.
-// - anything else: a line per case. Either a stem, of nnU-Net's folders: data/imagesTr/STEM.nii.gz (or
-// STEM_0000.nii.gz,
-//   or .nii) with data/labelsTr/STEM.nii.gz; or two paths, image and label, with a comma or a tab between them,
+// - anything else: a line per case. Either a stem, of nnU-Net's folders: data/imagesTr/STEM.nii.gz (or _0000.nii.gz, or
+//   .nii) with data/labelsTr/STEM.nii.gz; or two paths, image and label, with a comma or a tab between them,
 //   relative to data.
 // Names of classes come from the datalist, or from data/dataset.json. Throws Error{data} naming the list or the first
 // file that is not there; a second channel (STEM_0001) is refused.
