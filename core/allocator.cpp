@@ -1,9 +1,11 @@
 #include "core/allocator.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
 
 #include "core/error.h"
 
@@ -50,7 +52,8 @@ void* assemble(Cache& cache, int64_t size, int64_t& kept) {
     if (taken == size) return free;
     for (int64_t at = 0; at < taken; at += kHugePage, filled += kHugePage) {  // a call may not span mappings
 #ifdef __linux__
-      if (mremap(free + at, kHugePage, kHugePage, MREMAP_MAYMOVE | MREMAP_FIXED, block + filled) != MAP_FAILED) continue;
+      if (mremap(free + at, kHugePage, kHugePage, MREMAP_MAYMOVE | MREMAP_FIXED, block + filled) != MAP_FAILED)
+        continue;
 #endif
       munmap(free + at, kHugePage);  // this page of the block is new
     }
@@ -59,6 +62,15 @@ void* assemble(Cache& cache, int64_t size, int64_t& kept) {
 }
 
 }  // namespace
+
+uint64_t machine_memory() {
+  const auto pages = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)),
+             page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  uint64_t group = UINT64_MAX;
+  std::ifstream limit("/sys/fs/cgroup/memory.max");  // a number, or "max"
+  if (!(limit >> group)) group = UINT64_MAX;
+  return std::min(pages * page, group);
+}
 
 Allocator::~Allocator() { trim(); }
 

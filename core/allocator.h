@@ -8,6 +8,9 @@
 
 namespace lgms {
 
+// Bytes of memory that this process may come to use: the machine's, or its control group's where that is less.
+uint64_t machine_memory();
+
 class Allocator : public std::enable_shared_from_this<Allocator> {
  public:
   // limit: most bytes that may be in use at once (0: no limit). lean: freed blocks are kept only as long as what is in

@@ -48,4 +48,15 @@ void check(bool ok, ErrorKind kind, const Args&... args) {
     fail(kind, args...);
 }
 
+// f(), whose Error{data}s do not know the file that they are about: its name goes in front.
+template <class F>
+auto about_file(const std::string& name, const F& f) {
+  try {
+    return f();
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::data) throw;
+    fail(ErrorKind::data, "[", name, "] ", e.what());
+  }
+}
+
 }  // namespace lgms

@@ -11,6 +11,7 @@ namespace lgms {
 namespace {
 
 constexpr int64_t kSide = 32;  // the network halves its input five times
+constexpr double kMostVoxels = 1 << 30;
 
 Size3 size_of(const TensorView& x) { return {x.shape()[0], x.shape()[1], x.shape()[2]}; }
 
@@ -122,6 +123,12 @@ VolumeGrid volume_grid(const VolumeRecipe& recipe, const Size3& native, const Af
   grid.resampled = transform::reoriented(native, grid.orientation);
   if (recipe.spacing[0] > 0) {
     const auto spacing = transform::reoriented(spacing_of(affine), grid.orientation);
+    double voxels = 1;
+    for (size_t a = 0; a < 3; ++a)
+      voxels *= std::max(1.0, static_cast<double>(grid.resampled[a]) * spacing[a] / recipe.spacing[a]);
+    check(voxels < kMostVoxels, ErrorKind::data, "spacing: expected fewer than 2^30 voxels at the recipe's ",
+          recipe.spacing[0], " x ", recipe.spacing[1], " x ", recipe.spacing[2], " mm, got ", voxels, " from ",
+          spacing[0], " x ", spacing[1], " x ", spacing[2], " mm; correct the header");
     grid.resampled = transform::resampled_size(grid.resampled, spacing, recipe.spacing);
   }
   grid.size = grid.resampled;

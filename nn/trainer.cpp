@@ -98,8 +98,8 @@ void Trainer::finish_epoch() {
     save();
     return;
   }
-  const NamedScores scores = task_.validate();
-  stop_if_asked();
+  NamedScores scores;
+  stoppable([&] { scores = task_.validate(); });
   metrics_.columns = {"epoch", "step", "rate", "loss"};
   std::vector<double> row{static_cast<double>(at_.epoch + 1), static_cast<double>(at_.step), task_.rate(at_.step - 1),
                           at_.loss_sum / static_cast<double>(at_.batch)};
@@ -114,8 +114,18 @@ void Trainer::finish_epoch() {
   at_ = {at_.epoch + 1, 0, at_.step, 0, best ? score : at_.best, best ? at_.epoch + 1 : at_.best_epoch};
   // The checkpoint comes last: whatever a kill interrupts is done again from the one before.
   io::write_file(options_.folder / "metrics.csv", metrics_.to_csv());
-  if (on_epoch) on_epoch(metrics_, best);
+  if (on_epoch) stoppable([&] { on_epoch(metrics_, best); });
   save();
+}
+
+void Trainer::stoppable(const std::function<void()>& f) const {
+  try {
+    f();
+  } catch (const Error& e) {
+    if (e.kind() == ErrorKind::interrupted) stop_if_asked();
+    throw;
+  }
+  stop_if_asked();
 }
 
 void Trainer::report(double waited) const {

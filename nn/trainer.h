@@ -84,6 +84,7 @@ class Trainer {
   void report(double waited) const;
   void save() const;
   void stop_if_asked() const;
+  void stoppable(const std::function<void()>& f) const;  // f(), which may end early with Error{interrupted} itself
 
   Task task_;
   TrainerOptions options_;

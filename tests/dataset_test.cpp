@@ -86,7 +86,8 @@ TEST_CASE("dataset: examples are read once while they fit into the cache") {
     ++reads;
     return Example{stem, Tensor::zeros({8, 8, 3}, DType::u8), Tensor::zeros({8, 8, 1}, DType::u8)};
   };
-  const Dataset roomy({"a", "b"}, read, 1 << 20), tight({"a", "b"}, read, 300), none({"a", "b"}, read, 0);
+  const Dataset roomy({"a", "b"}, read, std::make_shared<CacheRoom>(1 << 20)),
+      tight({"a", "b"}, read, std::make_shared<CacheRoom>(300)), none({"a", "b"}, read, std::make_shared<CacheRoom>(0));
   const auto reads_of = [&](const Dataset& data) {
     reads = 0;
     for (int64_t i : {0, 1, 0, 1}) CHECK(data.example(i).stem == (i == 0 ? "a" : "b"));
@@ -95,4 +96,8 @@ TEST_CASE("dataset: examples are read once while they fit into the cache") {
   CHECK(reads_of(roomy) == 2);
   CHECK(reads_of(tight) == 3);
   CHECK(reads_of(none) == 4);
+  const auto room = std::make_shared<CacheRoom>(3 * 256);  // for three of these, whoever asks first
+  const Dataset train({"a", "b"}, read, room), val({"a", "b"}, read, room);
+  CHECK(reads_of(train) == 2);
+  CHECK(reads_of(val) == 3);
 }

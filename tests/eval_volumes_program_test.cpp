@@ -142,6 +142,9 @@ TEST_CASE("eval: either a model or predictions") {
   }
   CHECK(bench.eval_files({"--empty-policy", "two"}).code == 2);
   CHECK(bench.eval_files({"--tolerance", "-1"}).code == 2);
+  const Outcome flat = bench.eval_files({"--threshold", "0.9"});
+  CHECK(flat.code == 2);
+  CHECK(contains(flat.err, "[eval] --threshold is for pictures"));
 }
 
 TEST_CASE("eval: a 3D model is scored at the volumes' own grid") {
@@ -162,6 +165,7 @@ TEST_CASE("eval: a 3D model is scored at the volumes' own grid") {
   REQUIRE(outcome.code == 0);
   const auto json = nlohmann::json::parse(outcome.out);
   CHECK(json["cases"].size() == 2);
+  CHECK(bench.eval({"-m", bench / "model.safetensors", "--mask-threshold", "3"}).code == 2);
   const auto& box = json["cases"][0]["classes"]["box"];
   CHECK(box["tp"].get<int64_t>() + box["fp"].get<int64_t>() + box["fn"].get<int64_t>() + box["tn"].get<int64_t>() ==
         480);

@@ -276,10 +276,10 @@ TEST_CASE("nifti: sizes that the file cannot hold are refused before memory is t
   check_refused(zeros, "voxels: expected");
 
   // 4 bytes of memory for each of 24 voxels.
-  CHECK(refusal(counting(), ErrorKind::device, 96) == "accepted");
-  CHECK(refusal(counting(), ErrorKind::device, 95) ==
+  CHECK(refusal(counting(), ErrorKind::data, 96) == "accepted");
+  CHECK(refusal(counting(), ErrorKind::data, 95) ==
         "[file] expected at most 95 bytes of memory, its 4 x 3 x 2 voxels need 96");
-  CHECK(refusal(gzipped(counting()), ErrorKind::device, 95) != "accepted");
+  CHECK(refusal(gzipped(counting()), ErrorKind::data, 95) != "accepted");
 }
 
 TEST_CASE("nifti: what is not a number is refused, and named by its place") {

@@ -106,6 +106,7 @@ TEST_CASE("patches: small volumes are padded on both sides by the rule") {
 
 TEST_CASE("patches: the size comes from the median of the data") {
   CHECK(patch_of({{36, 50, 35}, {31, 40, 26}, {43, 58, 46}}) == Size3{32, 64, 32});
+  CHECK(patch_of({{40, 40, 8}, {80, 56, 8}}) == Size3{64, 64, 32});  // medians 60 and 48; halves are rounded up
   CHECK(patch_of({{512, 8, 100}}) == Size3{96, 32, 96});
 }
 

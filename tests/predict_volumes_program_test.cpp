@@ -11,6 +11,7 @@
 #include "core/io/image.h"
 #include "core/io/nifti.h"
 #include "core/io/output_file.h"
+#include "core/transform/components.h"
 #include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/model_file.h"
 #include "lgmsnet/volume_inference.h"
@@ -146,10 +147,16 @@ TEST_CASE("predict volumes: a folder becomes label volumes with the inputs' geom
 
 TEST_CASE("predict volumes: the program's labels are the library's, resampled or not, whatever the threads") {
   const Bench bench;
-  for (const std::array<double, 3>& spacing : {std::array<double, 3>{}, std::array<double, 3>{2, 2, 2}}) {
-    bench.model({.spacing = spacing});
+  struct Case {
+    std::array<double, 3> spacing;
+    bool mirror;
+  };
+  for (const Case& c : {Case{{}, false}, Case{{2, 2, 2}, false}, Case{{}, true}}) {
+    bench.model({.spacing = c.spacing});
     const fs::path file = bench.volume("a.nii.gz", {30, 40, 70});
-    const Outcome outcome = bench.predict({file}, {"--overwrite", "--overlap", "0.25", "--blending", "constant"});
+    std::vector<std::string> more{"--overwrite", "--overlap", "0.25", "--blending", "constant"};
+    if (c.mirror) more.push_back("--tta");
+    const Outcome outcome = bench.predict({file}, more);
     CAPTURE(outcome.err);
     REQUIRE(outcome.code == 0);
     const ModelFile model = load_model(bench / "model.safetensors");
@@ -160,9 +167,10 @@ TEST_CASE("predict volumes: the program's labels are the library's, resampled or
     recipe.gaussian = false;
     const io::Volume in = io::read_nifti(file);
     const autograd::NoGrad no_grad;
-    const Tensor want = segment_volume(recipe, in.voxels, in.header.affine, 3, [&](const Tensor& patch) {
-                          return net.forward(patch, false).value();
-                        }).labels;
+    const auto logits = [&](const Tensor& patch) { return net.forward(patch, false).value(); };
+    VolumeOptions options;
+    options.windows.mirror = c.mirror;
+    const Tensor want = segment_volume(recipe, in.voxels, in.header.affine, 3, logits, options).labels;
     CHECK(testing::max_difference(io::read_nifti(bench / "out/a.nii.gz").voxels.to(DType::u8), want) == 0);
   }
 }
@@ -180,6 +188,47 @@ TEST_CASE("predict volumes: an unreadable file is reported, the rest is done, 7"
   CHECK(bench.outputs() == std::vector<std::string>{"a.nii.gz", "labels.json"});
 }
 
+TEST_CASE("predict volumes: of one input, what is wrong with it is the exit code; nothing is left behind") {
+  const Bench bench;
+  bench.model({.spacing = {1.5, 1.5, 2}});
+  const auto fails = [&](const fs::path& file, const std::string& part) {
+    const Outcome outcome = bench.predict({file});
+    CAPTURE(outcome.err);
+    CHECK(outcome.code == 3);
+    CHECK(contains(outcome.err, file.string()));
+    CHECK(contains(outcome.err, part));
+    CHECK(bench.outputs().empty());
+  };
+  io::write_file(bench / "noise.nii.gz", std::string_view("nothing"));
+  fails(bench / "noise.nii.gz", "expected");
+  io::Bytes cut = io::read_file(bench.volume("cut.nii.gz", {20, 40, 36}));
+  cut.resize(cut.size() / 2);
+  io::write_file(bench / "cut.nii.gz", cut);
+  fails(bench / "cut.nii.gz", "cut short");
+  // Voxels of kilometres: no memory holds them at 1.5 mm.
+  fails(bench.volume("far.nii.gz", {20, 20, 20}, {{{5e6, 0, 0, 0}, {0, 5e6, 0, 0}, {0, 0, 5e6, 0}}}),
+        "fewer than 2^30 voxels");
+  bench.volume("data/a.nii.gz", {9, 10, 11});
+  fs::rename(bench / "far.nii.gz", bench / "data/far.nii.gz");
+  CHECK(bench.predict({bench / "data"}).code == 7);
+  CHECK(bench.outputs() == std::vector<std::string>{"a.nii.gz", "labels.json"});
+}
+
+TEST_CASE("predict volumes: the classes' names of a folder are not lost") {
+  const Bench bench;
+  bench.model();
+  const fs::path a = bench.volume("a.nii.gz", {9, 10, 11}), b = bench.volume("b.nii.gz", {9, 10, 11}),
+                 labels = bench.volume("labels.nii.gz", {9, 10, 11});
+  CHECK(bench.predict({labels}, {"--statistics"}).code == 2);
+  REQUIRE(bench.predict({a}).code == 0);
+  CHECK(bench.predict({b}).code == 0);  // the same names
+  bench.model({.classes = 2});
+  const Outcome other = bench.predict({bench.volume("c.nii.gz", {9, 10, 11})});
+  CHECK(other.code == 2);
+  CHECK(contains(other.err, "names other classes"));
+  CHECK(bench.read_json("labels.json").size() == 3);
+}
+
 TEST_CASE("predict volumes: usage errors before any work") {
   const Bench bench;
   bench.model();
@@ -188,7 +237,9 @@ TEST_CASE("predict volumes: usage errors before any work") {
   CHECK(both.code == 2);
   CHECK(contains(both.err, "would both write"));
   CHECK(bench.predict({a}, {"--patch", "32", "32", "40"}).code == 2);
+  CHECK(bench.predict({a}, {"--patch", "32", "32", "960000000"}).code == 2);
   CHECK(bench.predict({a}, {"--overlap", "1"}).code == 2);
+  for (const char* memory : {"0", "-1", "much"}) CHECK(bench.predict({a}, {"--max-memory", memory}).code == 2);
   const Outcome flat = bench.predict({a}, {"--threshold", "0.5"});
   CHECK(flat.code == 2);
   CHECK(contains(flat.err, "--threshold is for 2D models"));
@@ -208,6 +259,11 @@ TEST_CASE("predict volumes: small components go by volume, and --min-volume 0.01
   const fs::path file = bench.volume("a.nii.gz", {33, 20, 30}, {{{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 3, 0}}});
   REQUIRE(bench.predict({file}).code == 0);
   const Tensor all = io::read_nifti(bench / "out/a.nii.gz").voxels;
+  REQUIRE(bench.predict({file}, {"--overwrite", "--min-volume", "0.01"}).code == 0);
+  const Tensor want = all.to(DType::u8);
+  transform::remove_small(want, 4);
+  CHECK(testing::max_difference(io::read_nifti(bench / "out/a.nii.gz").voxels.to(DType::u8), want) == 0);
+  CHECK(testing::max_difference(all.to(DType::u8), want) > 0);
   REQUIRE(bench.predict({file}, {"--overwrite", "--min-volume", "1000", "--statistics"}).code == 0);
   const Tensor none = io::read_nifti(bench / "out/a.nii.gz").voxels;
   CHECK(testing::max_magnitude(all) > 0);
@@ -255,6 +311,7 @@ TEST_CASE("predict volumes: the estimate of memory holds, whatever it is made of
     Options options;
     Size3 size;
     std::vector<std::string> more;
+    int volumes = 1;
   };
   const Config full = Config::named("3d");
   const Case cases[] = {
@@ -262,21 +319,23 @@ TEST_CASE("predict volumes: the estimate of memory holds, whatever it is made of
       {"probabilities in work", {.classes = 64}, {150, 170, 180}, {"--overlap", "0"}},
       {"voxels and a copy", {.spacing = {20, 20, 20}}, {290, 300, 310}, {"--keep-largest"}},
       {"labels resampled to large slices", {.classes = 64, .spacing = {2, 2, 9}}, {90, 600, 600}, {"--overlap", "0"}},
+      {"several volumes and pictures", {.spacing = {20, 20, 20}}, {290, 300, 310}, {"--overlap", "0", "--preview"}, 3},
   };
   for (const Case& c : cases) {
     CAPTURE(c.name);
     const Bench bench;
     bench.model(c.options);
     const Affine affine{{{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}}};
-    const fs::path file = bench.volume("a.nii.gz", c.size, affine);
+    std::vector<std::string> files;
+    for (int i = 0; i < c.volumes; ++i) files.push_back(bench.volume(text("a", i, ".nii.gz"), c.size, affine));
     std::vector<std::string> dry = c.more;
     dry.push_back("--dry-run");
-    const Outcome plan = bench.predict({file}, dry);
+    const Outcome plan = bench.predict(files, dry);
     std::smatch found;
     REQUIRE(std::regex_search(plan.out, found, std::regex("all: memory ([0-9]+) MB")));
     const double estimate = std::stod(found[1]) * 1e6;
     int64_t peak = 0;
-    const Outcome outcome = bench.predict({file}, c.more, [&](pid_t pid) { peak = watch_peak(pid); });
+    const Outcome outcome = bench.predict(files, c.more, [&](pid_t pid) { peak = watch_peak(pid); });
     CAPTURE(outcome.err);
     REQUIRE(outcome.code == 0);
     MESSAGE(c.name, ": estimate ", estimate / 1e6, " MB, VmHWM ", static_cast<double>(peak) / 1e6, " MB; ", plan.out);

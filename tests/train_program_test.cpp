@@ -96,15 +96,20 @@ TEST_CASE("train: resuming asks for the same settings, and remembers those that 
     arguments.insert(arguments.end(), more.begin(), more.end());
     return testing::run_program(LGMS_PROGRAM, arguments);
   };
-  CHECK(resume({}).code == 0);  // size, epochs, batch from config.json; nothing left to do
-  for (const std::vector<std::string>& changed : std::vector<std::vector<std::string>>{{"--epochs", "4"},
-                                                                                       {"--batch", "4"},
-                                                                                       {"--lr", "0.01"},
-                                                                                       {"--seed", "7"},
-                                                                                       {"--size", "64"},
-                                                                                       {"--recipe", "paper-2d"},
-                                                                                       {"--mask-threshold", "9"},
-                                                                                       {"--val-list", "train.txt"}}) {
+  io::write_file(bench / "narrow.json", R"({"rank": 2, "in_channels": 3, "classes": 1, "dims": [8, 8, 16, 16, 16],
+      "splits": [[8, 8], [8, 8], [8, 8], [8, 8]], "depths": [1, 1, 1]})");
+  CHECK(resume({"--network", "2d"}).code == 0);  // the run's own
+  CHECK(resume({}).code == 0);                   // size, epochs, batch from config.json; nothing left to do
+  for (const std::vector<std::string>& changed :
+       std::vector<std::vector<std::string>>{{"--epochs", "4"},
+                                             {"--batch", "4"},
+                                             {"--lr", "0.01"},
+                                             {"--seed", "7"},
+                                             {"--size", "64"},
+                                             {"--recipe", "paper-2d"},
+                                             {"--network", bench / "narrow.json"},
+                                             {"--mask-threshold", "9"},
+                                             {"--val-list", "train.txt"}}) {
     const Outcome refused = resume(changed);
     CAPTURE(refused.err);
     CHECK(refused.code == 2);

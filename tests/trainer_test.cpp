@@ -69,6 +69,7 @@ struct TinyRun {
                                                      {.after = autograd::Activation::relu}));
   };
   Loss loss = autograd::bce_dice_loss;
+  std::function<void()> interrupt_validation;
   TrainerOptions options;
   Trainer trainer;
 
@@ -81,7 +82,10 @@ struct TinyRun {
                 .settings = std::move(settings)},
         trainer({store, optimizer, train, prepare, forward, loss,
                  [rate](int64_t step) { return poly_rate(rate, step, kEpochs * 4); },
-                 [this] { return validate_masks(forward, loss, val, prepare, kBatch); }},
+                 [this] {
+                   if (interrupt_validation) interrupt_validation();
+                   return validate_masks(forward, loss, val, prepare, kBatch);
+                 }},
                 options) {}
 };
 
@@ -181,6 +185,33 @@ TEST_CASE("trainer: a stop is obeyed after any step, and the run goes on from th
     };
     CHECK(contains(testing::error_of([&] { first.trainer.run(); }), text("stopped after step ", stop_after)));
     CHECK(load_checkpoint(first.trainer.checkpoint_path()).progress.step == stop_after);
+    Context again;
+    const Context::Scope scope_again(again);
+    TinyRun second(folder.path());
+    second.trainer.resume();
+    second.trainer.run();
+    CHECK(bytes_of(second.trainer.checkpoint_path()) == want);
+  }
+}
+
+TEST_CASE("trainer: a stop inside of validation, or of what follows it, keeps the epoch's steps and the bits") {
+  const io::Bytes want = undisturbed();
+  for (const bool validating : {true, false}) {
+    CAPTURE(validating);
+    const testing::Folder folder;
+    Context context;
+    const Context::Scope scope(context);
+    TinyRun first(folder.path());
+    const auto interrupted = [&] {
+      context.stop().request();
+      fail(ErrorKind::interrupted, "in the middle");
+    };
+    if (validating)
+      first.interrupt_validation = interrupted;
+    else
+      first.trainer.on_epoch = [&](const Table&, bool) { interrupted(); };
+    CHECK(contains(testing::error_of([&] { first.trainer.run(); }), "stopped after step 4"));
+    CHECK(load_checkpoint(first.trainer.checkpoint_path()).progress.step == 4);
     Context again;
     const Context::Scope scope_again(again);
     TinyRun second(folder.path());

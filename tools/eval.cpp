@@ -11,6 +11,7 @@
 #include "lgmsnet/recipe.h"
 #include "nn/data/dataset.h"
 #include "nn/metrics.h"
+#include "tools/inputs.h"
 #include "tools/model.h"
 #include "tools/status_line.h"
 #include "tools/verbs.h"
@@ -68,8 +69,6 @@ void print(const ordered_json& report) {
 }
 
 void eval_pictures(const EvalArguments& a, ModelFile file) {
-  check(a.out.empty(), ErrorKind::usage,
-        "[--out] expected a 3D model or --predictions; of pictures, --json prints all");
   Session session(a.machine);
   Model model(std::move(file), a.model);
   if (a.threshold >= 0) model.file.recipe.threshold = a.threshold;
@@ -114,12 +113,22 @@ void eval_pictures(const EvalArguments& a, ModelFile file) {
     print(report);
 }
 
-void eval(const EvalArguments& a) {
+// What each rank knows; anything else that is given is a mistake, not to be passed over.
+void eval(const EvalArguments& a, const CLI::App& app) {
+  const std::vector<std::string> flat{"--network-size", "--threshold", "--mask-threshold"},
+      solid{"--tolerance", "--empty-policy", "--out", "--worst"};
   check(a.model.empty() != a.predictions.empty(), ErrorKind::usage,
         "[eval] expected either --model or --predictions, got ", a.model.empty() ? "neither" : "both");
-  if (!a.predictions.empty()) return eval_label_files(a);
+  if (!a.predictions.empty()) {
+    refuse_options(app, flat, "is for pictures");
+    return eval_label_files(a);
+  }
   ModelFile file = load_model(a.model, a.recipe);
-  if (file.config.rank == 2) return eval_pictures(a, std::move(file));
+  if (file.config.rank == 2) {
+    refuse_options(app, solid, "is for volumes, the model is 2D; --json prints all scores of pictures");
+    return eval_pictures(a, std::move(file));
+  }
+  refuse_options(app, flat, "is for pictures, the model is 3D");
   eval_volume_model(a, std::move(file));
 }
 
@@ -155,7 +164,7 @@ void add_eval(CLI::App& program) {
       ->check(CLI::IsMember({"default-2d", "paper-2d", "default-3d", "paper-3d"}));
   app->add_flag("--json", a->json, "Print JSON, with the scores of every case");
   add_machine(*app, a->machine);
-  app->callback([a] { eval(*a); });
+  app->callback([a, app] { eval(*a, *app); });
 }
 
 }  // namespace lgms::tools

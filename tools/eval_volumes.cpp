@@ -73,6 +73,10 @@ class Worst {
   void draw(const fs::path& folder) const {
     if (kept_.empty()) return;
     io::ensure_directory(folder);
+    for (const auto& entry : std::vector<fs::directory_entry>(fs::directory_iterator(folder), {}))
+      if (const std::string name = entry.path().filename().string();
+          name.find_first_not_of("0123456789") == name.find('_') && name.ends_with(".png"))
+        fs::remove(entry.path());  // those of an evaluation before
     for (int rank = 1; const auto& [dice, kept] : kept_) {
       const io::Volume image = io::read_nifti(kept.of.image);
       const Tensor truth = nn::labels_of(io::read_nifti(kept.of.label), kept.of.label);
@@ -98,6 +102,8 @@ void score(Session& session, const EvalArguments& a, const nn::VolumeList& list,
            const Predict& predict) {
   VolumeReport report(std::move(classes), empty_policy_named(a.empty_policy), a.tolerance);
   Worst worst(a.out.empty() ? 0 : a.worst);
+  check(a.out.empty() || !fs::exists(a.out) || fs::is_directory(a.out), ErrorKind::output, "[", a.out,
+        "] expected a folder, or nothing yet, got a file");
   StatusLine status;
   for (const nn::VolumeCase& c : list.cases) {
     const size_t done = report.cases().size();
@@ -111,16 +117,16 @@ void score(Session& session, const EvalArguments& a, const nn::VolumeList& list,
     worst.offer(c, report.cases().back().foreground_dice, predicted);
   }
   status.clear();
+  if (a.json)
+    std::cout << report.to_json() << std::flush;
+  else
+    print(report, a);
   if (!a.out.empty()) {
     io::ensure_directory(a.out);
     io::write_file(fs::path(a.out) / "summary.json", report.to_json());
     io::write_file(fs::path(a.out) / "per_case.csv", report.to_csv());
     worst.draw(fs::path(a.out) / "worst");
   }
-  if (a.json)
-    std::cout << report.to_json();
-  else
-    print(report, a);
 }
 
 // The file of a case's predicted labels: named as the case, its image or its truth. Throws Error{data} where there is
@@ -180,14 +186,15 @@ void eval_volume_model(const EvalArguments& a, ModelFile file) {
           options.windows.progress = [&](int64_t done, int64_t all) {
             status.show(text(bar(static_cast<double>(done) / static_cast<double>(all), 20), " ", what));
           };
-          return segment_volume(
-                     file.volume_recipe, std::move(image.voxels), image.header.affine, file.config.classes,
-                     [&](const Tensor& patch) {
-                       const autograd::NoGrad no_grad;
-                       return net.forward(patch, false).value();
-                     },
-                     options)
-              .labels;
+          const auto logits = [&](const Tensor& patch) {
+            const autograd::NoGrad no_grad;
+            return net.forward(patch, false).value();
+          };
+          return about_file(c.image.string(), [&] {
+            return segment_volume(file.volume_recipe, std::move(image.voxels), image.header.affine, file.config.classes,
+                                  logits, options)
+                .labels;
+          });
         });
 }
 

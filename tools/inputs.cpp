@@ -1,5 +1,9 @@
 #include "tools/inputs.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <algorithm>
 #include <iostream>
 #include <map>
@@ -10,6 +14,11 @@
 namespace lgms::tools {
 
 namespace fs = std::filesystem;
+
+void refuse_options(const CLI::App& app, const std::vector<std::string>& options, const std::string& why) {
+  for (const std::string& option : options)
+    check(app.count(option) == 0, ErrorKind::usage, "[", app.get_name(), "] ", option, ' ', why);
+}
 
 std::vector<fs::path> files_of(const std::vector<std::string>& inputs, const std::string& kinds,
                                const std::function<bool(const fs::path&)>& accepts) {
@@ -59,8 +68,11 @@ void for_each_file(Session& session, StatusLine& status, const std::vector<fs::p
     try {
       each(files[i], i);
       ++done;
+#ifdef __GLIBC__
+      malloc_trim(0);  // what one file leaves in the heap is not added to the next one's peak
+#endif
     } catch (const Error& e) {
-      if (e.kind() != ErrorKind::data) throw;
+      if (e.kind() != ErrorKind::data || files.size() == 1) throw;
       ++failed;
       status.print(text("lgmsnet: ", e.what()));
     }

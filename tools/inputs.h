@@ -1,5 +1,6 @@
 #pragma once
 // What the verbs that go through files share: finding them, keeping their results apart, going on after a bad one.
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -9,6 +10,9 @@
 #include "tools/status_line.h"
 
 namespace lgms::tools {
+
+// Throws Error{usage} where one of these options was given: "[predict] --patch " and why.
+void refuse_options(const CLI::App& app, const std::vector<std::string>& options, const std::string& why);
 
 // The files named and, of the folders named, those that `accepts`, sorted within a folder. kinds: what a folder should
 // hold, for the message. Throws Error{data} where a folder cannot be read, Error{usage} where it holds none.
@@ -20,9 +24,9 @@ std::vector<std::filesystem::path> files_of(const std::vector<std::string>& inpu
 void check_outputs(const std::vector<std::filesystem::path>& files, bool overwrite,
                    const std::function<std::vector<std::filesystem::path>(const std::filesystem::path&)>& outputs);
 
-// each(file, i) for all of them; one that throws Error{data} is reported and the rest is done. Prints how many were
-// done into `out`; throws Error{some_failed} where not all were, Error{interrupted} between two once a signal came.
-// what: "images".
+// each(file, i) for all of them; one that throws Error{data} is reported and the rest is done (the only one: thrown
+// on). Prints how many were done into `out`; throws Error{some_failed} where not all were, Error{interrupted} between
+// two once a signal came. what: "images".
 void for_each_file(Session& session, StatusLine& status, const std::vector<std::filesystem::path>& files,
                    const std::string& what, const std::string& out,
                    const std::function<void(const std::filesystem::path&, size_t i)>& each);

@@ -96,12 +96,13 @@ ModelFile load_lean(const PredictArguments& a) {
 void predict(const PredictArguments& a, const CLI::App& app) {
   ModelFile file = load_lean(a);
   const bool volumes = file.config.rank == 3;
-  const std::vector<std::string> flat{"--overlay", "--native-size", "--threshold"},
-      solid{"--tta",        "--overlap",    "--patch",   "--blending", "--keep-largest",
-            "--min-volume", "--max-memory", "--dry-run", "--preview",  "--statistics"};
-  for (const std::string& option : volumes ? flat : solid)
-    check(app.count(option) == 0, ErrorKind::usage, "[predict] ", option, " is for ",
-          volumes ? "2D models, this one is 3D" : "3D models, this one is 2D");
+  if (volumes)
+    refuse_options(app, {"--overlay", "--native-size", "--threshold"}, "is for 2D models, this one is 3D");
+  else
+    refuse_options(app,
+                   {"--tta", "--overlap", "--patch", "--blending", "--keep-largest", "--min-volume", "--max-memory",
+                    "--dry-run", "--preview", "--statistics"},
+                   "is for 3D models, this one is 2D");
   volumes ? predict_volumes(a, std::move(file)) : predict_images(a, std::move(file));
 }
 
@@ -132,6 +133,7 @@ void add_predict(CLI::App& program) {
   const char* const solid = "3D models";
   app->add_option("--patch", a->patch, "Sides of a window, D H W, multiples of 32; default: the model's")
       ->expected(3)
+      ->check(CLI::Range(32, 4096))
       ->group(solid);
   app->add_option("--overlap", a->overlap, "Of neighbouring windows, share of the patch; default: the model's")
       ->check(CLI::Range(0.0, 0.95))
@@ -148,8 +150,9 @@ void add_predict(CLI::App& program) {
   app->add_flag("--statistics", a->statistics, "Also STEM.json: volume, box, centroid of every label")->group(solid);
   app->add_flag("--preview", a->preview, "Also STEM.png: slices with the labels' contours")->group(solid);
   app->add_option("--max-memory", a->max_memory,
-                  "Refuse, before anything starts, what would need more: 2G, 800M, bytes")
+                  "Refuse, before anything starts, what would need more: 2G, 800M, bytes; default: the machine's")
       ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 60))
       ->group(solid);
   app->add_flag("--dry-run", a->dry_run, "Print windows, memory and an estimate of the time; write nothing")
       ->group(solid);

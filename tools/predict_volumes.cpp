@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "core/error.h"
+#include "core/io/bytes.h"
 #include "core/io/image.h"
 #include "core/io/nifti.h"
 #include "core/io/output_file.h"
@@ -82,6 +83,7 @@ class Prediction {
     if (!a_.dry_run)
       check_outputs(files, a_.overwrite,
                     [&](const fs::path& file) { return outputs_of(a_, file, model_.config.classes).all(); });
+    if (!a_.dry_run) check_names(files);
     std::vector<std::optional<VolumeCost>> costs;
     for (const fs::path& file : files) costs.push_back(cost_of(file));
     if (a_.dry_run) return describe(files, costs);
@@ -92,6 +94,18 @@ class Prediction {
   }
 
  private:
+  // labels.json belongs to all masks of the folder.
+  void check_names(const std::vector<fs::path>& files) const {
+    for (const fs::path& file : files)
+      check(outputs_of(a_, file, 1).statistics != labels_json(), ErrorKind::usage, "[", file.string(),
+            "] its statistics would be written over the classes' names, ", labels_json().string(), "; rename it");
+    if (a_.overwrite || !fs::exists(labels_json())) return;
+    const io::Bytes there = io::read_file(labels_json());
+    check(std::ranges::equal(there, names_text()), ErrorKind::usage, "[", labels_json().string(),
+          "] names other classes; choose another output folder, --overwrite replaces it");
+  }
+  fs::path labels_json() const { return fs::path(a_.out) / "labels.json"; }
+
   VolumeCost cost_with(const io::NiftiHeader& header, const VolumeRecipe& recipe) const {
     return plan_volume(model_.config, recipe,
                        {.native = header.size,
@@ -101,22 +115,26 @@ class Prediction {
                         .whole_volumes = a_.preview || a_.probabilities});
   }
 
-  // Absent where the header cannot be read: that is reported when its turn comes.
+  // Absent where the header cannot be used: that is reported when its turn comes.
   std::optional<VolumeCost> cost_of(const fs::path& file) const {
-    std::optional<io::NiftiHeader> header;
     try {
-      header = io::read_nifti_header(file);
+      const io::NiftiHeader header = io::read_nifti_header(file);
+      const VolumeCost cost = cost_with(header, recipe_);
+      const int64_t most = max_memory();
+      if (!a_.dry_run && cost.peak_bytes() > most)
+        fail(ErrorKind::device, "[", file.string(), "] expected to need at most ",
+             a_.max_memory > 0 ? "--max-memory " : "this machine's memory, ", megabytes(most), ", the estimate is ",
+             megabytes(cost.peak_bytes()), " (", cost.largest().name, ", ", cost.runs, " windows of ",
+             extents(recipe_.patch), "); ", what_fits(header, most));
+      return cost;
     } catch (const Error& e) {
       if (e.kind() != ErrorKind::data) throw;
       return {};
     }
-    VolumeCost cost = cost_with(*header, recipe_);
-    const auto most = static_cast<int64_t>(std::min<uint64_t>(a_.max_memory, INT64_MAX));
-    check(a_.dry_run || most == 0 || cost.peak_bytes() <= most, ErrorKind::device, "[", file.string(),
-          "] expected to need at most --max-memory ", megabytes(most), ", the estimate is ",
-          megabytes(cost.peak_bytes()), " (", cost.largest().name, ", ", cost.runs, " windows of ",
-          extents(recipe_.patch), "); ", what_fits(*header, most));
-    return cost;
+  }
+  int64_t max_memory() const {
+    const uint64_t most = a_.max_memory > 0 ? a_.max_memory : machine_memory();
+    return static_cast<int64_t>(std::min<uint64_t>(most, INT64_MAX));
   }
 
   // The largest patch that fits, its sides made smaller by 32, the longest first.
@@ -163,7 +181,7 @@ class Prediction {
     for (size_t i = 0; i < files.size(); ++i) {
       if (!costs[i]) {
         ++unreadable;
-        std::cerr << "lgmsnet: [" << files[i].string() << "] its header cannot be read\n";
+        std::cerr << "lgmsnet: [" << files[i].string() << "] its header cannot be read, or its spacing used\n";
         continue;
       }
       const VolumeCost& c = *costs[i];
@@ -208,9 +226,11 @@ class Prediction {
       spool.emplace(a_.out, model_.config.classes);
       options.probabilities = [&](const Size3& at, const TensorView& p) { spool->add(at, p); };
     }
-    const Segmentation segmentation = segment_volume(
-        recipe_, std::move(volume.voxels), header.affine, model_.config.classes,
-        [this](const Tensor& patch) { return logits(patch); }, options);
+    const Segmentation segmentation = about_file(file.string(), [&] {
+      return segment_volume(
+          recipe_, std::move(volume.voxels), header.affine, model_.config.classes,
+          [this](const Tensor& patch) { return logits(patch); }, options);
+    });
     const Tensor& labels = segmentation.labels;
     if (a_.keep_largest) transform::keep_largest(labels);
     if (a_.min_volume > 0) {
@@ -224,7 +244,7 @@ class Prediction {
   void write(const fs::path& file, const io::NiftiHeader& header, const Segmentation& segmentation,
              const Outputs& outputs, const std::optional<ProbabilitySpool>& spool) {
     const Tensor& labels = segmentation.labels;
-    if (!named_) io::write_file(fs::path(a_.out) / "labels.json", names().dump(1) + "\n");
+    if (!named_) io::write_file(labels_json(), names_text());
     named_ = true;
     for (size_t k = 0; k < outputs.probabilities.size(); ++k)
       io::write_nifti(outputs.probabilities[k],
@@ -236,10 +256,10 @@ class Prediction {
     io::write_nifti_labels(outputs.labels, labels, header, model_.classes);
   }
 
-  ordered_json names() const {
+  std::string names_text() const {
     ordered_json object = ordered_json::object();
     for (size_t k = 0; k < model_.classes.size(); ++k) object[std::to_string(k)] = model_.classes[k];
-    return object;
+    return object.dump(1) + "\n";
   }
 
   ordered_json statistics(const fs::path& file, const io::NiftiHeader& header, const Tensor& labels) const {

@@ -8,8 +8,10 @@
 
 #include "core/error.h"
 #include "core/io/bytes.h"
+#include "core/io/json.h"
 #include "core/io/output_file.h"
 #include "nn/curves.h"
+#include "tools/inputs.h"
 #include "tools/status_line.h"
 #include "tools/verbs.h"
 
@@ -38,6 +40,7 @@ void for_each_argument(Arguments& a, const Visit& visit) {
   visit("lr", a.rate);
   visit("seed", a.seed);
   visit("init", a.init);
+  visit("checkpointing", a.checkpointing);
 }
 
 // What must not change when a run goes on, by the names of the options that choose it; kept in the checkpoint.
@@ -46,6 +49,7 @@ nn::Settings settings_of(const TrainArguments& a, const Study& study) {
     return text(stems.size(), " names, hash ", nn::hash_of(stems));
   };
   nn::Settings settings{{"recipe", a.recipe},
+                        {"network", study.model.config.to_json()},
                         {"epochs", std::to_string(a.epochs)},
                         {"batch", std::to_string(a.batch)},
                         {"accumulate", std::to_string(a.accumulate)},
@@ -62,7 +66,7 @@ nn::Settings settings_of(const TrainArguments& a, const Study& study) {
 // On resume, options that were not given are those of the run.
 void recall(TrainArguments& a, const fs::path& config) {
   const io::Bytes bytes = io::read_file(config);
-  const auto run = nlohmann::json::parse(bytes.begin(), bytes.end(), nullptr, false);
+  const auto run = io::parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   check(run.is_object() && run.contains("arguments"), ErrorKind::data, "[", config.string(),
         "] expected the configuration of a run, got something else");
   for_each_argument(a, [&](const char* name, auto& value) {
@@ -237,12 +241,13 @@ void Run::on_epoch(const nn::Table& metrics, bool best) {
     training["commit"] = LGMS_COMMIT;
     model.training = printed(training, -1);
     save_model(out_ / "model.safetensors", model);
-    io::ensure_directory(out_ / "overlays");
-    study_->write_pictures(net_, out_ / "overlays");
     line += "  best";
   }
   write_curves(metrics);
   status_.print(line);
+  if (!best) return;
+  io::ensure_directory(out_ / "overlays");  // last: it takes a moment, and may be interrupted
+  study_->write_pictures(net_, out_ / "overlays");
 }
 
 void Run::write_curves(const nn::Table& metrics) const {
@@ -278,15 +283,13 @@ void train(TrainArguments a) {
   if (a.recipe.empty()) a.recipe = recipe_for(a);
   const bool paper = a.recipe.starts_with("paper");
   if (a.volumes()) {
-    for (const char* option : {"--size", "--mask-threshold"})
-      check(a.app->count(option) == 0, ErrorKind::usage, "[train] ", option, ": is for pictures, not for ", a.recipe);
+    refuse_options(*a.app, {"--size", "--mask-threshold"}, "is for pictures, not for " + a.recipe);
     if (a.crops == 0) a.crops = paper ? 4 : 1;
     if (a.epochs == 0) a.epochs = paper ? 5000 : 100;
     if (a.batch == 0) a.batch = paper ? 4 : 2;
     if (a.rate == 0) a.rate = 1e-3;
   } else {
-    for (const char* option : {"--patch", "--spacing", "--crops"})
-      check(a.app->count(option) == 0, ErrorKind::usage, "[train] ", option, ": is for volumes, not for ", a.recipe);
+    refuse_options(*a.app, {"--patch", "--spacing", "--crops"}, "is for volumes, not for " + a.recipe);
     check(a.size % 32 == 0, ErrorKind::usage, "[train] --size: expected a multiple of 32, got ", a.size);
     a.crops = 1;
     if (a.epochs == 0) a.epochs = paper ? 500 : 100;
@@ -303,7 +306,7 @@ ModelFile initial_model(const TrainArguments& a, const std::string& standard, in
                         std::vector<std::string> names) {
   ModelFile model;
   std::string source = "config.json";
-  if (!a.run_network.empty()) {
+  if (!a.run_network.empty() && a.app->count("--network") == 0) {
     model.config = Config::from_json(a.run_network, source);
     model.classes = names;
   } else if (!a.init.empty()) {
@@ -374,7 +377,8 @@ void add_train(CLI::App& program) {
   app->add_option("--batch", a->batch, "Images or patches per step; default 8 (volumes 2), paper-2d: 16, paper-3d: 4")
       ->check(CLI::Range(1, 4096));
   app->add_option("--accumulate", a->accumulate,
-                  "Parts that a batch is cut into to save memory; their gradients are added")
+                  "Parts that a batch is cut into to save memory; their gradients are added. Equal to the whole batch "
+                  "but for batch norms (2D: all norms; 3D: two in each GMS block), whose statistics are a part's")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   app->add_flag("--checkpointing", a->checkpointing,

@@ -54,11 +54,9 @@ class Study {
   virtual void write_pictures(const LGMSNet& net, const std::filesystem::path& folder) const = 0;
 
  protected:
-  // Half of the cache is for each of the two.
   Study(std::vector<std::string> training, std::vector<std::string> validation, const nn::Dataset::Read& read,
-        int64_t cache_mb)
-      : train(std::move(training), read, (cache_mb << 20) / 2),
-        val(std::move(validation), read, (cache_mb << 20) / 2) {}
+        const std::shared_ptr<nn::CacheRoom>& room)
+      : train(std::move(training), read, room), val(std::move(validation), read, room) {}
 };
 
 std::unique_ptr<Study> picture_study(const TrainArguments& a);

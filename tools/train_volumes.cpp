@@ -37,7 +37,8 @@ class Reader {
     const io::Volume image = io::read_nifti(c.image), label = io::read_nifti(c.label);
     nn::check_same_grid(image.header, c.image, label.header, c.label);
     const Tensor labels = nn::labels_of(label, c.label, classes_);
-    VolumeInput input = make_volume_input(recipe_, image.voxels, image.header.affine);
+    VolumeInput input =
+        about_file(c.image.string(), [&] { return make_volume_input(recipe_, image.voxels, image.header.affine); });
     return {stem, std::move(input.image), make_volume_labels(input.grid, labels)};
   }
 
@@ -53,13 +54,6 @@ struct Survey {
   std::vector<std::string> names;
 };
 
-Size3 network_size(const VolumeRecipe& recipe, const io::NiftiHeader& header) {
-  const transform::Orientation o = recipe.ras ? transform::to_ras(header.affine) : transform::Orientation{};
-  const Size3 size = transform::reoriented(header.size, o);
-  if (recipe.spacing[0] == 0) return size;
-  return transform::resampled_size(size, transform::reoriented(spacing_of(header.affine), o), recipe.spacing);
-}
-
 Survey survey(const TrainArguments& a, const nn::VolumeList& train) {
   Survey s{VolumeRecipe::named(a.recipe), train.classes};
   if (!a.spacing.empty()) std::copy_n(a.spacing.begin(), 3, s.recipe.spacing.begin());
@@ -67,7 +61,11 @@ Survey survey(const TrainArguments& a, const nn::VolumeList& train) {
     std::copy_n(a.patch.begin(), 3, s.recipe.patch.begin());
   } else if (!a.recipe.starts_with("paper")) {
     std::vector<Size3> sizes;
-    for (const nn::VolumeCase& c : train.cases) sizes.push_back(network_size(s.recipe, io::read_nifti_header(c.image)));
+    for (const nn::VolumeCase& c : train.cases) {
+      const io::NiftiHeader header = io::read_nifti_header(c.image);
+      sizes.push_back(
+          about_file(c.image.string(), [&] { return volume_grid(s.recipe, header.size, header.affine).resampled; }));
+    }
     s.recipe.patch = nn::patch_of(sizes);
   }
   for (const int64_t side : s.recipe.patch)
@@ -161,7 +159,7 @@ class VolumeStudy final : public Study {
  private:
   VolumeStudy(const TrainArguments& a, const Survey& s, const nn::VolumeList& training,
               const nn::VolumeList& validation, Reader reader)
-      : Study(training.stems(), validation.stems(), reader, a.cache_mb),
+      : Study(training.stems(), validation.stems(), reader, std::make_shared<nn::CacheRoom>(a.cache_mb << 20)),
         reader_(std::move(reader)),
         paper_(a.recipe == "paper-3d"),
         base_rate_(a.rate),

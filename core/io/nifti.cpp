@@ -230,6 +230,12 @@ Affine affine_of(const Fields& f, const Reader& file) {
   return affine;
 }
 
+// Of a unit of length: the lowest three bits, 1 metres, 3 micrometres; else mm, or nothing, which is taken for mm.
+double millimetres(char xyzt_units) {
+  const int unit = xyzt_units & 7;
+  return unit == 1 ? 1000 : unit == 3 ? 0.001 : 1;
+}
+
 // Throws Error{data} naming the file where the header is not that of a volume that can be read. swapped: whether the
 // file is of the other byte order; the header's bytes are those of this machine's.
 NiftiHeader header_of(std::array<uint8_t, kHeaderBytes> bytes, const std::string& name, bool& swapped) {
@@ -269,6 +275,8 @@ NiftiHeader header_of(std::array<uint8_t, kHeaderBytes> bytes, const std::string
   h.slope = scaled ? f.scl_slope : 1;
   h.intercept = scaled ? f.scl_inter : 0;
   h.affine = affine_of(f, file);
+  for (auto& row : h.affine)
+    for (double& v : row) v *= millimetres(f.xyzt_units);
   h.bytes = std::bit_cast<std::array<uint8_t, kHeaderBytes>>(f);
   return h;
 }
@@ -318,7 +326,7 @@ Volume read_volume(Inflated& in, const std::string& name, uint64_t most) {
   Volume volume{read_header(in, name, swapped), {}};
   const NiftiHeader& h = volume.header;
   const uint64_t voxels = voxels_of(h), each = bytes_per_voxel(h.type);
-  in.expect(voxels <= most / sizeof(float), ErrorKind::device, "expected at most ", most, " bytes of memory, its ",
+  in.expect(voxels <= most / sizeof(float), ErrorKind::data, "expected at most ", most, " bytes of memory, its ",
             h.size[2], " x ", h.size[1], " x ", h.size[0], " voxels need ", voxels * sizeof(float));
   constexpr uint64_t chunk = 1 << 14;
   Bytes buffer(chunk * sizeof(double));
@@ -488,7 +496,6 @@ NiftiHeader make_nifti_header(const Size3& size, const Affine& affine) {
     check(extent > 0 && extent <= INT16_MAX, ErrorKind::usage, "[make_nifti_header] size: expected 1 to ", INT16_MAX,
           ", got ", size[0], " x ", size[1], " x ", size[2]);
   check(!is_singular(affine), ErrorKind::usage, "[make_nifti_header] affine: expected three independent axes");
-  constexpr char millimetres = 2;
   constexpr int16_t scanner = 1;
   Fields f{};
   f.sizeof_hdr = kHeaderBytes;
@@ -506,7 +513,7 @@ NiftiHeader make_nifti_header(const Size3& size, const Affine& affine) {
   f.bitpix = 32;
   f.vox_offset = kDataOffset;
   f.scl_slope = 1;
-  f.xyzt_units = millimetres;
+  f.xyzt_units = 2;  // mm
   f.sform_code = scanner;
   std::copy_n(kMagic, 4, f.magic);
   bool swapped = false;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/allocator.h"
 #include "core/geometry.h"
 #include "core/tensor.h"
 
@@ -15,8 +16,10 @@ namespace lgms::io {
 // What a header says, and its 348 bytes as they were (in the machine's byte order), so that a mask can be written with
 // the same geometry, codes and units, bit for bit.
 struct NiftiHeader {
-  Size3 size;               // D, H, W
-  Affine affine;            // of the sform where its code is > 0, else the qform, else the spacings alone
+  Size3 size;  // D, H, W
+  // Of the sform where its code is > 0, else the qform, else the spacings alone (nifti1.h's methods 3, 2, 1; method 1
+  // says nothing about left and right, nibabel takes the first axis for left there). In mm, whatever xyzt_units says.
+  Affine affine;
   int16_t type;             // NIfTI's code of the stored type
   double slope, intercept;  // value = slope * stored + intercept; 1, 0 where scl_slope is 0 or not finite
   std::array<uint8_t, 348> bytes;
@@ -32,10 +35,10 @@ NiftiHeader read_nifti_header(const std::filesystem::path& path);
 // Throws Error{data} naming the file on anything but a whole, plain NIfTI-1 volume (3D, or more dimensions of extent 1)
 // of an integer or float type; where the affine's axes are not independent; where a value is not a number, or not one
 // that float holds; on sizes that are not the file's, before memory is taken (a .nii.gz that claims more than 1032
-// times its own bytes); Error{device} where the voxels are beyond `most` bytes of memory. The file is read and inflated
-// piece by piece: besides the voxels, a few hundred KB of memory.
-Volume read_nifti(const std::filesystem::path& path, uint64_t most = uint64_t{1} << 36);
-Volume decode_nifti(std::span<const uint8_t> bytes, const std::string& name, uint64_t most = uint64_t{1} << 36);
+// times its own bytes), or whose voxels are beyond `most` bytes of memory. The file is read and inflated piece by
+// piece: besides the voxels, a few hundred KB of memory.
+Volume read_nifti(const std::filesystem::path& path, uint64_t most = machine_memory());
+Volume decode_nifti(std::span<const uint8_t> bytes, const std::string& name, uint64_t most = machine_memory());
 
 // Integer labels u8 [D, H, W, 1] with the geometry of `like`: dims, pixdim, qform, sform, codes and units bit for bit;
 // no scaling; names of the labels 0, 1, ... in a header extension, if there are any. Compressed where the name ends in

@@ -82,8 +82,15 @@ Example ImageFolder::read(const std::string& stem) const {
   return example;
 }
 
-Dataset::Dataset(std::vector<std::string> stems, Read read, int64_t cache_bytes)
-    : stems_(std::move(stems)), read_(std::move(read)), cache_(stems_.size()), room_(cache_bytes) {}
+bool CacheRoom::take(int64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  if (bytes > left_) return false;
+  left_ -= bytes;
+  return true;
+}
+
+Dataset::Dataset(std::vector<std::string> stems, Read read, std::shared_ptr<CacheRoom> room)
+    : stems_(std::move(stems)), read_(std::move(read)), cache_(stems_.size()), room_(std::move(room)) {}
 
 Example Dataset::example(int64_t i) const {
   const auto at = static_cast<size_t>(i);
@@ -94,10 +101,7 @@ Example Dataset::example(int64_t i) const {
   Example example = read_(stems_[at]);
   const int64_t bytes = example.image.storage_bytes() + example.masks.storage_bytes();
   const std::lock_guard lock(mutex_);
-  if (!cache_[at].image.defined() && bytes <= room_) {
-    room_ -= bytes;
-    cache_[at] = example;
-  }
+  if (!cache_[at].image.defined() && room_->take(bytes)) cache_[at] = example;
   return example;
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -36,11 +37,23 @@ struct ImageFolder {
   Example read(const std::string& stem) const;
 };
 
-// Cases by index. Decoded ones are kept as long as they fit into cache_bytes; the rest is read each time.
+// Bytes that decoded examples may take, those of several data sets together. Thread-safe.
+class CacheRoom {
+ public:
+  explicit CacheRoom(int64_t bytes) : left_(bytes) {}
+  bool take(int64_t bytes);  // false, and nothing taken, where so many are not left
+
+ private:
+  std::mutex mutex_;
+  int64_t left_;
+};
+
+// Cases by index. Decoded ones are kept as long as there is room; the rest is read each time.
 class Dataset {
  public:
   using Read = std::function<Example(const std::string& stem)>;
-  Dataset(std::vector<std::string> stems, Read read, int64_t cache_bytes = int64_t{2} << 30);
+  Dataset(std::vector<std::string> stems, Read read,
+          std::shared_ptr<CacheRoom> room = std::make_shared<CacheRoom>(int64_t{2} << 30));
 
   int64_t size() const { return static_cast<int64_t>(stems_.size()); }
   const std::vector<std::string>& stems() const { return stems_; }
@@ -52,7 +65,7 @@ class Dataset {
   Read read_;
   mutable std::mutex mutex_;
   mutable std::vector<Example> cache_;
-  mutable int64_t room_;
+  std::shared_ptr<CacheRoom> room_;
 };
 
 }  // namespace lgms::nn

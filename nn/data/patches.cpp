@@ -75,9 +75,9 @@ Size3 patch_of(const std::vector<Size3>& sizes) {
   for (size_t a = 0; a < 3; ++a) {
     std::vector<int64_t> sides;
     for (const Size3& size : sizes) sides.push_back(size[a]);
-    std::nth_element(sides.begin(), sides.begin() + std::ssize(sides) / 2, sides.end());
-    const int64_t median = sides[sides.size() / 2];
-    patch[a] = std::clamp<int64_t>((median + 16) / 32 * 32, 32, 96);
+    std::sort(sides.begin(), sides.end());
+    const int64_t twice = sides[sides.size() / 2] + sides[(sides.size() - 1) / 2];  // the median, of two the mean
+    patch[a] = std::clamp<int64_t>((twice + 32) / 64 * 32, 32, 96);
   }
   return patch;
 }

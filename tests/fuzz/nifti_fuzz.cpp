@@ -1,5 +1,5 @@
-// nifti_fuzz CORPUS tests/fuzz/nifti: any bytes are a volume with an orientation, or an Error. The bytes are also tried
-// as the contents of a .nii.gz whose checksum is right.
+// nifti_fuzz CORPUS tests/fuzz/nifti: any bytes are a volume with an orientation, or an Error{data}. The bytes are also
+// tried as the contents of a .nii.gz whose checksum is right.
 #include <zlib.h>
 
 #include <vector>
@@ -16,8 +16,7 @@ void read(std::span<const uint8_t> bytes) {
     const auto volume = lgms::io::decode_nifti(bytes, "fuzz", most);
     lgms::transform::to_ras(volume.header.affine);
   } catch (const lgms::Error& e) {
-    if (e.kind() == lgms::ErrorKind::data || e.kind() == lgms::ErrorKind::device) return;
-    throw;
+    if (e.kind() != lgms::ErrorKind::data) throw;
   }
 }
 

@@ -76,7 +76,8 @@ def write(folder):
         read = nibabel.load(path)
         values = read.get_fdata(dtype=numpy.float64).astype(numpy.float32)
         values.ravel(order="F").tofile(path.parent / f"case_{case:02}.f32")
-        text = [*values.shape[:3], *(value.hex() for value in read.affine[:3].ravel().tolist()),
+        millimetres = read.affine[:3] * (1 if case % 2 else 0.001)
+        text = [*values.shape[:3], *(value.hex() for value in millimetres.ravel().tolist()),
                 *io_orientation(read.affine).astype(int).ravel().tolist()]
         (folder / f"case_{case:02}.txt").write_text(" ".join(map(str, text)))
 
