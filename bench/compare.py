@@ -7,8 +7,9 @@
     python3 bench/compare.py --rank 3 --runs 5                 # 96x96x96, 14 classes, dice and cross-entropy, AdamW
 
 Every contestant is a process of its own: our program, and PyTorch in each of its modes. All get the same file with
-weights, input and target. First each computes its outputs (logits; in training the loss too), which must be as near to
-PyTorch's in double as float32 allows; then all are warmed up; then they are measured in turns, one run each per
+weights, input and target. First each computes its outputs (logits; in training the loss too). Ours must be as near to
+PyTorch's in double as float32 allows, or nothing is measured; the deviation of each mode of PyTorch is printed, and one
+that is too large (channels_last_3d on AVX2: 1e-3) is marked. Then all are warmed up; then they are measured in turns, one run each per
 round, so that a slow moment of the machine meets all of them. While one runs, the others wait for a line on their
 standard input. Peak memory is VmHWM of the process at its end: PyTorch's includes the import of torch.
 """
@@ -194,7 +195,7 @@ def measure(a, case, threads, program, folder, truth):
             print(f"PyTorch {name}: does not run here: {(complaint.strip().splitlines() or ['?'])[-1][:150]}")
             continue
         c.error = error_of(outputs, truth)
-        if not c.error <= TOLERANCE:
+        if not c.error <= TOLERANCE and name == "lgmsnet":
             raise SystemExit(f"compare: outputs of {c.name} deviate by {c.error:.1e} of the largest one; not measured")
         contestants.append(c)
     for _ in range(a.runs):
@@ -215,7 +216,7 @@ def report(case, batch, threads, contestants):
         s = sorted(c.samples)
         tenth = statistics.quantiles(s, n=10, method="inclusive") if len(s) > 1 else s * 9
         print(f"  {c.name:32} {statistics.median(s):10.1f} {s[0]:8.1f} {tenth[0]:7.1f}..{tenth[-1]:7.1f} "
-              f"{c.peak:9.0f} {c.error:8.0e}")
+              f"{c.peak:9.0f} {c.error:8.0e}{'' if c.error <= TOLERANCE else '  inaccurate'}")
         rows.append({"name": c.name, "median_ms": statistics.median(s), "peak_mib": c.peak, "import_mib": c.imported, "error": c.error,
                      "samples_ms": c.samples})
     theirs = rows[1:]
