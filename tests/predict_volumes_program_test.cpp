@@ -318,7 +318,10 @@ TEST_CASE("predict volumes: the estimate of memory holds, whatever it is made of
       {"the network", {full.dims, full.splits, 14, {96, 64, 64}}, {96, 60, 64}, {}},
       {"probabilities in work", {.classes = 64}, {150, 170, 180}, {"--overlap", "0"}},
       {"voxels and a copy", {.spacing = {20, 20, 20}}, {290, 300, 310}, {"--keep-largest"}},
-      {"labels resampled to large slices", {.classes = 64, .spacing = {2, 2, 9}}, {90, 600, 600}, {"--overlap", "0"}},
+      {"labels resampled to large slices",
+       {.classes = 64, .spacing = {2, 2, 9}},
+       {90, 600, 600},
+       {"--overlap", "0", "--preview"}},
       {"several volumes and pictures", {.spacing = {20, 20, 20}}, {290, 300, 310}, {"--overlap", "0", "--preview"}, 3},
   };
   for (const Case& c : cases) {

@@ -1,9 +1,5 @@
 #include "tools/inputs.h"
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
 #include <algorithm>
 #include <iostream>
 #include <map>
@@ -68,9 +64,7 @@ void for_each_file(Session& session, StatusLine& status, const std::vector<fs::p
     try {
       each(files[i], i);
       ++done;
-#ifdef __GLIBC__
-      malloc_trim(0);  // what one file leaves in the heap is not added to the next one's peak
-#endif
+      session.context().allocator()->trim();  // what one file leaves is not added to the next one's peak
     } catch (const Error& e) {
       if (e.kind() != ErrorKind::data || files.size() == 1) throw;
       ++failed;

@@ -231,6 +231,7 @@ class Prediction {
           recipe_, std::move(volume.voxels), header.affine, model_.config.classes,
           [this](const Tensor& patch) { return logits(patch); }, options);
     });
+    session_.context().allocator()->trim();  // windows took the most; what follows is not all of it tensors
     const Tensor& labels = segmentation.labels;
     if (a_.keep_largest) transform::keep_largest(labels);
     if (a_.min_volume > 0) {
