@@ -1,5 +1,9 @@
 #include "tools/inputs.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <algorithm>
 #include <iostream>
 #include <map>
@@ -64,7 +68,11 @@ void for_each_file(Session& session, StatusLine& status, const std::vector<fs::p
     try {
       each(files[i], i);
       ++done;
-      session.context().allocator()->trim();  // what one file leaves is not added to the next one's peak
+      // What one file leaves, freed or not, is not added to the next one's peak (pictures: 7 MB of heap).
+      session.context().allocator()->trim();
+#ifdef __GLIBC__
+      malloc_trim(0);
+#endif
     } catch (const Error& e) {
       if (e.kind() != ErrorKind::data || files.size() == 1) throw;
       ++failed;
