@@ -62,7 +62,7 @@ struct Bench : testing::Folder {
     model.volume_recipe.patch = o.patch;
     model.volume_recipe.spacing = o.spacing;
     for (int64_t k = 0; k < o.classes; ++k)
-      model.classes.push_back(k == 0 ? "background" : "organ " + std::to_string(k));
+      model.classes.push_back(k == 0 ? "background" : "\u00f6rgan " + std::to_string(k));
     model.training = "{}";
     model.tensors = LGMSNet(model.config, 3).store().tensors();
     save_model(path() / "model.safetensors", model);
@@ -123,7 +123,7 @@ TEST_CASE("predict volumes: a folder becomes label volumes with the inputs' geom
                                                     "a_probability_1.nii.gz", "a_probability_2.nii.gz", "b.json",
                                                     "b.nii.gz", "b.png", "b_probability_0.nii.gz",
                                                     "b_probability_1.nii.gz", "b_probability_2.nii.gz", "labels.json"});
-  CHECK(bench.read_json("labels.json") == json{{"0", "background"}, {"1", "organ 1"}, {"2", "organ 2"}});
+  CHECK(bench.read_json("labels.json") == json{{"0", "background"}, {"1", "\u00f6rgan 1"}, {"2", "\u00f6rgan 2"}});
   for (const std::string stem : {"a", "b"}) {
     const io::Volume in = io::read_nifti(bench / (stem == "a" ? "data/a.nii.gz" : "data/b.nii")),
                      out = io::read_nifti(bench / "out" / (stem + ".nii.gz"));

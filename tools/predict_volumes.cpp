@@ -101,7 +101,7 @@ class Prediction {
             "] its statistics would be written over the classes' names, ", labels_json().string(), "; rename it");
     if (a_.overwrite || !fs::exists(labels_json())) return;
     const io::Bytes there = io::read_file(labels_json());
-    check(std::ranges::equal(there, names_text()), ErrorKind::usage, "[", labels_json().string(),
+    check(std::string(there.begin(), there.end()) == names_text(), ErrorKind::usage, "[", labels_json().string(),
           "] names other classes; choose another output folder, --overwrite replaces it");
   }
   fs::path labels_json() const { return fs::path(a_.out) / "labels.json"; }

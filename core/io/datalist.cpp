@@ -39,7 +39,8 @@ std::vector<std::string> names_of(const json& labels, const std::string& where) 
     int64_t number = -1;
     if (value.is_number_integer())
       number = value.get<int64_t>();
-    else if (value.is_string() && std::from_chars(key.data(), key.data() + key.size(), number).ptr != &*key.end())
+    else if (const char* end = key.data() + key.size();
+             value.is_string() && std::from_chars(key.data(), end, number).ptr != end)
       number = -1;
     check(number >= 0 && number < std::ssize(names) && !seen[static_cast<size_t>(number)], ErrorKind::data, where,
           " labels: expected the numbers 0 to ", labels.size() - 1, ", each once, got ", shown(value), " for ", key);
