@@ -93,6 +93,16 @@ io::Bytes bytes_of(const std::filesystem::path& path) { return io::read_file(pat
 
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
+// last.safetensors of the run in a folder, gone on with to its end by another process, so to say.
+io::Bytes resumed(const std::filesystem::path& folder) {
+  Context context;
+  const Context::Scope scope(context);
+  TinyRun run(folder);
+  run.trainer.resume();
+  run.trainer.run();
+  return bytes_of(run.trainer.checkpoint_path());
+}
+
 // last.safetensors of a run that nothing disturbed.
 io::Bytes undisturbed() {
   const testing::Folder folder;
@@ -185,12 +195,7 @@ TEST_CASE("trainer: a stop is obeyed after any step, and the run goes on from th
     };
     CHECK(contains(testing::error_of([&] { first.trainer.run(); }), text("stopped after step ", stop_after)));
     CHECK(load_checkpoint(first.trainer.checkpoint_path()).progress.step == stop_after);
-    Context again;
-    const Context::Scope scope_again(again);
-    TinyRun second(folder.path());
-    second.trainer.resume();
-    second.trainer.run();
-    CHECK(bytes_of(second.trainer.checkpoint_path()) == want);
+    CHECK(resumed(folder.path()) == want);
   }
 }
 
@@ -212,12 +217,7 @@ TEST_CASE("trainer: a stop inside of validation, or of what follows it, keeps th
       first.trainer.on_epoch = [&](const Table&, bool) { interrupted(); };
     CHECK(contains(testing::error_of([&] { first.trainer.run(); }), "stopped after step 4"));
     CHECK(load_checkpoint(first.trainer.checkpoint_path()).progress.step == 4);
-    Context again;
-    const Context::Scope scope_again(again);
-    TinyRun second(folder.path());
-    second.trainer.resume();
-    second.trainer.run();
-    CHECK(bytes_of(second.trainer.checkpoint_path()) == want);
+    CHECK(resumed(folder.path()) == want);
   }
 }
 

@@ -1,5 +1,6 @@
 // lgmsnet eval of volumes: label files, or what a 3D model predicts, against the truth.
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <functional>
 #include <iomanip>
@@ -75,6 +76,7 @@ class Worst {
     io::ensure_directory(folder);
     for (const auto& entry : std::vector<fs::directory_entry>(fs::directory_iterator(folder), {}))
       if (const std::string name = entry.path().filename().string();
+          std::isdigit(static_cast<unsigned char>(name.front())) != 0 &&
           name.find_first_not_of("0123456789") == name.find('_') && name.ends_with(".png"))
         fs::remove(entry.path());  // those of an evaluation before
     for (int rank = 1; const auto& [dice, kept] : kept_) {

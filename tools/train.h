@@ -55,6 +55,11 @@ class Study {
 
  protected:
   Study(std::vector<std::string> training, std::vector<std::string> validation, const nn::Dataset::Read& read,
+        int64_t cache_mb)
+      : Study(std::move(training), std::move(validation), read, std::make_shared<nn::CacheRoom>(cache_mb << 20)) {}
+
+ private:
+  Study(std::vector<std::string> training, std::vector<std::string> validation, const nn::Dataset::Read& read,
         const std::shared_ptr<nn::CacheRoom>& room)
       : train(std::move(training), read, room), val(std::move(validation), read, room) {}
 };

@@ -38,8 +38,7 @@ class PictureStudy final : public Study {
   PictureStudy(const TrainArguments& a, const nn::ImageFolder& folder)
       : Study(
             stems_of(folder, a.train_list), stems_of(folder, a.val_list),
-            [folder](const std::string& stem) { return folder.read(stem); },
-            std::make_shared<nn::CacheRoom>(a.cache_mb << 20)),
+            [folder](const std::string& stem) { return folder.read(stem); }, a.cache_mb),
         base_rate_(a.rate),
         epochs_(a.epochs),
         batch_(a.batch) {

@@ -5,7 +5,6 @@
 #include "autograd/ops.h"
 #include "core/error.h"
 #include "core/io/image.h"
-#include "core/transform/resample.h"
 #include "lgmsnet/volume_inference.h"
 #include "nn/data/patches.h"
 #include "nn/data/volumes.h"
@@ -159,7 +158,7 @@ class VolumeStudy final : public Study {
  private:
   VolumeStudy(const TrainArguments& a, const Survey& s, const nn::VolumeList& training,
               const nn::VolumeList& validation, Reader reader)
-      : Study(training.stems(), validation.stems(), reader, std::make_shared<nn::CacheRoom>(a.cache_mb << 20)),
+      : Study(training.stems(), validation.stems(), reader, a.cache_mb),
         reader_(std::move(reader)),
         paper_(a.recipe == "paper-3d"),
         base_rate_(a.rate),
