@@ -51,8 +51,8 @@ class PictureStudy final : public Study {
     settings = {{"size", std::to_string(a.size)}, {"mask-threshold", std::to_string(a.mask_threshold)}};
     loss = autograd::bce_dice_loss;
     optimizer = kSgd;
-    optimizer_notes = {
-        {"name", "sgd"}, {"momentum", kSgd.momentum}, {"weight_decay", kSgd.weight_decay}, {"schedule", "poly 0.9"}};
+    optimizer_notes = io::Json::object(
+        {{"name", "sgd"}, {"momentum", kSgd.momentum}, {"weight_decay", kSgd.weight_decay}, {"schedule", "poly 0.9"}});
     if (a.recipe == "paper-2d") best_by = "val_iou";
     unit = "images";
   }
