@@ -11,6 +11,8 @@
 
 namespace lgms::tools {
 
+// Whether the option was given: "--patch". (CLI::App::count ends the process where memory runs out.)
+bool given(const CLI::App& app, std::string_view option);
 // Throws Error{usage} where one of these options was given: "[predict] --patch " and why.
 void refuse_options(const CLI::App& app, const std::vector<std::string>& options, const std::string& why);
 

@@ -91,7 +91,7 @@ void recall(TrainArguments& a, const fs::path& config) {
         "] expected the configuration of a run, got ", problem.empty() ? "something else" : problem);
   for_each_argument(a, [&, &run = run](const char* name, auto& value) {
     const Json* saved = arguments->find(name);
-    if (a.app->count(std::string("--") + name) > 0 || saved == nullptr) return;
+    if (given(*a.app, std::string("--") + name) || saved == nullptr) return;
     check(take(*saved, value), ErrorKind::data, "[", config.string(), "] ", name, ": expected another type, got ",
           saved->dump());
   });
@@ -100,7 +100,7 @@ void recall(TrainArguments& a, const fs::path& config) {
   check(network != nullptr && classes != nullptr && classes->is_array(), ErrorKind::data, "[", config.string(),
         "] expected the network and classes of the run");
   a.run_network = network->dump();
-  if (a.app->count("--classes") > 0) return;
+  if (given(*a.app, "--classes")) return;
   for (const Json& name : classes->items()) a.classes.push_back(name.is_string() ? name.string() : name.dump());
 }
 
@@ -314,7 +314,7 @@ ModelFile initial_model(const TrainArguments& a, const std::string& standard, in
                         std::vector<std::string> names) {
   ModelFile model;
   std::string source = "config.json";
-  if (!a.run_network.empty() && a.app->count("--network") == 0) {
+  if (!a.run_network.empty() && !given(*a.app, "--network")) {
     model.config = Config::from_json(a.run_network, source);
     model.classes = names;
   } else if (!a.init.empty()) {
