@@ -4,8 +4,13 @@
 
 #include <csignal>
 #include <cstdio>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
 
 #include "core/error.h"
+#include "tools/printing.h"
 
 namespace lgms::tools {
 namespace {
@@ -28,6 +33,19 @@ void handle(void (*handler)(int)) {
   sigaction(SIGTERM, &action, nullptr);
 }
 
+// What the library has to say, each thing once: a file that is read again has the same to be said of it.
+class Notes {
+ public:
+  void print(std::string_view line) {
+    const std::lock_guard lock(mutex_);
+    if (printed_.emplace(line).second) std::fprintf(stderr, "%s\n", printable(line).c_str());
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<std::string, std::less<>> printed_;
+};
+
 }  // namespace
 
 void add_machine(CLI::App& app, Machine& machine) {
@@ -44,10 +62,7 @@ Session::Session(const Machine& machine, bool lean)
                 .isa = {},
                 .memory_limit = 0,
                 .lean = lean,
-                .log =
-                    [](std::string_view line) {
-                      std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
-                    },
+                .log = [notes = std::make_shared<Notes>()](std::string_view line) { notes->print(line); },
                 .executor = {}}),
       scope_(context_) {
   token = &context_.stop();
