@@ -3,14 +3,13 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdio>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <string>
 
 #include "core/error.h"
-#include "tools/printing.h"
+#include "tools/status_line.h"
 
 namespace lgms::tools {
 namespace {
@@ -38,7 +37,7 @@ class Notes {
  public:
   void print(std::string_view line) {
     const std::lock_guard lock(mutex_);
-    if (printed_.emplace(line).second) std::fprintf(stderr, "%s\n", printable(line).c_str());
+    if (printed_.emplace(line).second) StatusLine::note(line);
   }
 
  private:
@@ -48,10 +47,14 @@ class Notes {
 
 }  // namespace
 
-void add_machine(CLI::App& app, Machine& machine) {
+void add_threads(CLI::App& app, Machine& machine) {
   app.add_option("-t,--threads", machine.threads, "Threads; 0: all CPUs that this process may use")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
+}
+
+void add_machine(CLI::App& app, Machine& machine) {
+  add_threads(app, machine);
   app.add_option("--device", machine.device, "Where to compute; cpu is all there is")
       ->check(CLI::IsMember({"cpu"}))
       ->capture_default_str();
