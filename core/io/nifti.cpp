@@ -602,14 +602,19 @@ std::filesystem::path NiftiFolders::find(const std::filesystem::path& folder, co
     std::error_code error;
     for (fs::directory_iterator entry(found->first, error), end; !error && entry != end; entry.increment(error))
       if (is_nifti_name(entry->path())) found->second[nifti_stem(entry->path())].push_back(entry->path());
+    const bool absent = error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory ||
+                        error == std::errc::filename_too_long;
+    check(!error || absent, ErrorKind::data, "[", found->first.string(),
+          "] the folder cannot be read: ", error.message());
   }
   fs::path volume;
   const auto same = found->second.find(nifti_stem(wanted));
   if (same == found->second.end()) return volume;
   std::sort(same->second.begin(), same->second.end());
   for (const fs::path& path : same->second) {
-    std::error_code ignored;
-    if (!fs::is_regular_file(path, ignored)) continue;
+    std::error_code unknown;  // reading it will tell why
+    const fs::file_type type = fs::status(path, unknown).type();
+    if (type == fs::file_type::not_found || type == fs::file_type::directory) continue;
     check(volume.empty(), ErrorKind::data, "[", volume.string(), "] expected one volume called \"", stem,
           "\", got another, ", path.string(), "; remove or rename one of them");
     volume = path;

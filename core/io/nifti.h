@@ -63,7 +63,7 @@ bool is_nifti_name(const std::filesystem::path& path);
 class NiftiFolders {
  public:
   // folder/STEM.nii.gz or folder/STEM.nii, of any upper and lower case; empty where there is none. Throws Error{data}
-  // naming both where there are two.
+  // naming both where there are two, and where a folder is there and cannot be read.
   std::filesystem::path find(const std::filesystem::path& folder, const std::string& stem);
 
  private:

@@ -8,6 +8,7 @@
 #include "core/context.h"
 #include "core/error.h"
 #include "core/io/datalist.h"
+#include "core/io/files.h"
 #include "nn/data/list.h"
 
 namespace lgms::nn {
@@ -16,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Of a path that may be none, and longer than any: never throws.
-bool is_file(const fs::path& path) {
+bool may_be_file(const fs::path& path) {
   std::error_code ignored;
   return fs::is_regular_file(path, ignored);
 }
@@ -93,7 +94,7 @@ class CaseFinder {
   std::vector<VolumeCase> pairs_of(const std::string& line) const {
     std::set<std::pair<fs::path, fs::path>> pairs;
     const auto offer = [&](const std::string& image, const std::string& label) {
-      if (is_file(data_ / image) && is_file(data_ / label)) pairs.emplace(data_ / image, data_ / label);
+      if (may_be_file(data_ / image) && may_be_file(data_ / label)) pairs.emplace(data_ / image, data_ / label);
     };
     if (const auto fields = fields_of(line); fields.size() == 2) offer(fields[0], fields[1]);
     for (size_t cut = line.find_first_of(",\t"); cut != std::string::npos; cut = line.find_first_of(",\t", cut + 1)) {
@@ -114,7 +115,7 @@ class CaseFinder {
       paths = {trimmed(line.substr(0, cut)), trimmed(line.substr(cut + 1))};
     if (paths.size() == 2)
       for (const std::string& path : paths)
-        check(is_file(data_ / path), ErrorKind::data, where, ": no such file: ", (data_ / path).string());
+        check(io::is_file(data_ / path), ErrorKind::data, where, ": no such file: ", (data_ / path).string());
     fail(ErrorKind::data, where, ": no such file: ", (data_ / "imagesTr" / trimmed(line)).string(),
          ".nii.gz, _0000.nii.gz or .nii; lines hold stems of imagesTr, or the paths of image and label with a comma");
   }
@@ -128,7 +129,7 @@ VolumeCase pair_case(const fs::path& folder, const std::string& image, const std
                      const std::string& where) {
   VolumeCase c{io::nifti_stem(image), folder / image, folder / label};
   for (const fs::path& path : {c.image, c.label})
-    check(is_file(path), ErrorKind::data, where, ": no such file: ", path.string());
+    check(io::is_file(path), ErrorKind::data, where, ": no such file: ", path.string());
   return c;
 }
 
@@ -167,7 +168,7 @@ VolumeList read_volume_list(const fs::path& data, const fs::path& list, std::str
   } else {
     CaseFinder finder(data, path);
     for (const ListLine& line : read_lines(path)) volumes.cases.push_back(finder.find(line));
-    if (is_file(data / "dataset.json")) volumes.classes = io::read_datalist(data / "dataset.json", "").names;
+    if (io::is_file(data / "dataset.json")) volumes.classes = io::read_datalist(data / "dataset.json", "").names;
   }
   tell_apart(volumes.cases, path.extension() == ".json" ? path.parent_path() : data);
   std::set<std::string> seen;
