@@ -92,6 +92,8 @@ class CaseFinder {
   // What is an image and a label that are there: the two fields of a line as CSV has them, or both sides of one of its
   // commas or tabs.
   std::vector<VolumeCase> pairs_of(const std::string& line) const {
+    constexpr size_t longest = size_t{1} << 14;  // two paths of Linux, with quotes
+    if (line.size() > longest) return {};
     std::set<std::pair<fs::path, fs::path>> pairs;
     const auto offer = [&](const std::string& image, const std::string& label) {
       if (may_be_file(data_ / image) && may_be_file(data_ / label)) pairs.emplace(data_ / image, data_ / label);
