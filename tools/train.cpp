@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/io/bytes.h"
+#include "core/io/class_names.h"
 #include "core/io/files.h"
 #include "core/io/json.h"
 #include "core/io/output_file.h"
@@ -281,6 +282,7 @@ std::string recipe_for(const TrainArguments& a) {
 }
 
 void train(TrainArguments a) {
+  io::check_class_names(a.classes, ErrorKind::usage, "[train] --classes");
   const Session session(a.machine);
   const fs::path config = fs::path(a.out) / "config.json";
   if (a.resume) {
