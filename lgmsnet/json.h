@@ -1,6 +1,9 @@
 #pragma once
 // Reading JSON objects of model files with errors that name source and key. Private to lgmsnet.
+#include <algorithm>
+#include <initializer_list>
 #include <string>
+#include <string_view>
 
 #include "core/error.h"
 #include "core/io/json.h"
@@ -49,9 +52,14 @@ class JsonObject {
     check(member(key).is_string(), ErrorKind::model, where_, " ", key, ": expected a string, got ", member(key).dump());
     return member(key).get<std::string>();
   }
-  size_t size() const { return object_.size(); }
+  bool contains(const std::string& key) const { return object_.contains(key); }
+  // Throws Error{model} naming a key that is none of these.
+  void expect_only(std::initializer_list<std::string_view> keys) const {
+    for (const auto& [key, value] : object_.items())
+      check(std::find(keys.begin(), keys.end(), key) != keys.end(), ErrorKind::model, where_,
+            ": expected no key that this version does not know, got ", key, "; a newer lgmsnet may read it");
+  }
   const std::string& where() const { return where_; }
-  std::string dump() const { return object_.dump(); }
 
  private:
   nlohmann::json object_;

@@ -16,6 +16,7 @@ struct PredictArguments {
   Machine machine;
   // 2D
   double threshold = -1;
+  int white = -1;
   bool overlay = false, native_size = false;
   // 3D
   std::vector<int64_t> patch;
