@@ -79,18 +79,30 @@ struct Variable::Node {
     segment = nullptr;
   }
 
-  // Drops long chains of nodes without recursion.
+  // Drops long chains of nodes without recursion, and without taking memory: nodes that nobody else holds wait in a
+  // list through next_orphan.
   ~Node() {
-    saved.clear();  // of these, inputs hold the nodes too
-    std::vector<std::shared_ptr<Node>> orphans(std::move(inputs));
-    while (!orphans.empty()) {
-      const std::shared_ptr<Node> node = std::move(orphans.back());
-      orphans.pop_back();
-      if (!node || node.use_count() > 1) continue;
-      node->saved.clear();
-      for (auto& input : node->inputs) orphans.push_back(std::move(input));
+    std::shared_ptr<Node> orphans;
+    const auto let_go = [&orphans](Node& node) {
+      node.saved.clear();  // of these, inputs hold the nodes too
+      for (auto& input : node.inputs) {
+        if (input && input.use_count() == 1) {
+          input->next_orphan = std::move(orphans);
+          orphans = std::move(input);
+        }
+        input = nullptr;
+      }
+    };
+    let_go(*this);
+    while (orphans) {
+      const std::shared_ptr<Node> node = std::move(orphans);
+      orphans = std::move(node->next_orphan);
+      let_go(*node);
     }
   }
+
+ private:
+  std::shared_ptr<Node> next_orphan;
 };
 
 Saved::Saved(const Variable& value) {

@@ -17,4 +17,6 @@ int exit_code(ErrorKind kind) noexcept {
   return 1;
 }
 
+void append_text(std::string& out, std::string_view text) { out += text; }
+
 }  // namespace lgms

@@ -48,19 +48,18 @@ bool spin_until(const Ready& ready) {
 ThreadPool::ThreadPool(int threads) {
   check(threads >= 1 && threads <= 1024, ErrorKind::usage, "[threads] expected 1 to 1024, got ", threads);
   try {
-    for (int worker = 1; worker < threads; ++worker) workers_.emplace_back([this, worker] { work(worker); });
-  } catch (const std::exception& e) {
-    const int started = static_cast<int>(workers_.size());
-    this->~ThreadPool();
-    fail(ErrorKind::device, "[threads] expected ", threads, " threads, the system gave ", started, " (", e.what(),
-         "); ask for fewer");
+    workers_.reserve(static_cast<size_t>(threads - 1));
+    for (int worker = 1; worker < threads; ++worker) workers_.push_back(start_thread([this, worker] { work(worker); }));
+  } catch (...) {
+    stop();
+    throw;
   }
 }
 
-ThreadPool::~ThreadPool() {
+void ThreadPool::stop() noexcept {
   {
     const std::lock_guard lock(mutex_);
-    stop_ = true;
+    stopped_ = true;
     region_.fetch_add(1);
   }
   wake_.notify_all();
@@ -113,7 +112,7 @@ void ThreadPool::work(int worker) {
       wake_.wait(lock, changed);
     }
     seen = region_.load(std::memory_order_acquire);
-    if (stop_) return;
+    if (stopped_) return;
     take_pieces(worker);
     running_.fetch_sub(1, std::memory_order_release);
   }

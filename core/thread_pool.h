@@ -6,8 +6,11 @@
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
+
+#include "core/error.h"
 
 namespace lgms {
 
@@ -28,14 +31,25 @@ class FunctionRef<R(Args...)> {
   R (*call_)(const void*, Args...);
 };
 
+// A thread that runs f. Throws Error{device} where the system gives none.
+template <class F>
+std::thread start_thread(F f) {
+  try {
+    return std::thread(std::move(f));
+  } catch (const std::system_error& e) {
+    fail(ErrorKind::device, "[threads] the system gives no further thread (", e.code().message(), "); ask for fewer");
+  }
+}
+
 // run(pieces, body) calls body(piece, worker) once for every piece in [0, pieces), worker in [0, threads()), the caller
 // being worker 0, and returns when all are done. The first exception of a piece is rethrown in the caller. Between
 // regions workers spin for about 50 us, then sleep. threads = 1 creates no thread. One region at a time; a nested
 // run executes in the calling worker alone.
 class ThreadPool {
  public:
+  // Throws Error{usage} unless 1 <= threads <= 1024, Error{device} where the system gives fewer.
   explicit ThreadPool(int threads);
-  ~ThreadPool();
+  ~ThreadPool() { stop(); }
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
@@ -43,6 +57,7 @@ class ThreadPool {
   void run(int64_t pieces, FunctionRef<void(int64_t piece, int worker)> body);
 
  private:
+  void stop() noexcept;  // ends and joins the workers
   void work(int worker);
   void take_pieces(int worker);
 
@@ -54,7 +69,7 @@ class ThreadPool {
   alignas(64) std::atomic<int> running_{0};
   const FunctionRef<void(int64_t, int)>* body_ = nullptr;
   int64_t pieces_ = 0;
-  bool stop_ = false;
+  bool stopped_ = false;
   std::exception_ptr error_;
 };
 

@@ -31,20 +31,18 @@ Config Config::named(std::string_view name) {
 
 Config Config::from_json(const std::string& text, const std::string& source) {
   const JsonObject object(text, source, "config");
-  const auto width = [&](const nlohmann::json& value, const char* key) {
-    return object.integer(value, key, 1, kMaxWidth);
-  };
+  const auto width = [&](const io::Json& value, const char* key) { return object.integer(value, key, 1, kMaxWidth); };
   Config config;
   config.rank = static_cast<int>(object.integer(object.member("rank"), "rank", 2, 3));
   config.in_channels = width(object.member("in_channels"), "in_channels");
   config.classes = width(object.member("classes"), "classes");
-  const nlohmann::json &dims = object.array("dims", 5), &splits = object.array("splits", 4),
-                       &depths = object.array("depths", 3);
+  const std::vector<io::Json>&dims = object.array("dims", 5), &splits = object.array("splits", 4),
+        &depths = object.array("depths", 3);
   for (size_t i = 0; i < 5; ++i) config.dims[i] = width(dims[i], "dims");
   for (size_t i = 0; i < 4; ++i) {
     check(splits[i].is_array() && splits[i].size() == 2, ErrorKind::model, object.where(),
           " splits: expected pairs, got ", splits[i].dump());
-    config.splits[i] = {width(splits[i][0], "splits"), width(splits[i][1], "splits")};
+    config.splits[i] = {width(splits[i].items()[0], "splits"), width(splits[i].items()[1], "splits")};
   }
   for (size_t i = 0; i < 3; ++i) config.depths[i] = object.integer(depths[i], "depths", 1, kMaxDepth);
   config.validate(source);
@@ -52,9 +50,9 @@ Config Config::from_json(const std::string& text, const std::string& source) {
 }
 
 std::string Config::to_json() const {
-  nlohmann::json list = nlohmann::json::array();
-  for (const Split& split : splits) list.push_back({split.attention, split.convolution});
-  nlohmann::ordered_json object;
+  io::Json list = io::Json::array();
+  for (const Split& split : splits) list.push_back(std::array{split.attention, split.convolution});
+  io::Json object;
   object["rank"] = rank;
   object["in_channels"] = in_channels;
   object["classes"] = classes;

@@ -20,12 +20,12 @@ std::vector<std::string> class_names(const std::string* json, const Config& conf
     for (int64_t k = 0; k < config.classes; ++k) names.push_back("class " + std::to_string(k));
     return names;
   }
-  const nlohmann::json list = io::parse_json(*json);
+  const io::Json list = io::parse_json(*json).value;
   check(list.is_array() && list.size() == static_cast<size_t>(config.classes), ErrorKind::model, "[", source,
         "] lgms.classes: expected a list of ", config.classes, " names, got ", *json);
-  for (const nlohmann::json& name : list) {
+  for (const io::Json& name : list.items()) {
     check(name.is_string(), ErrorKind::model, "[", source, "] lgms.classes: expected names, got ", name.dump());
-    names.push_back(name.get<std::string>());
+    names.push_back(name.string());
   }
   return names;
 }
@@ -63,7 +63,7 @@ void save_model(const std::filesystem::path& path, const ModelFile& model) {
       {{"lgms.format", std::to_string(kFormat)},
        {"lgms.config", model.config.to_json()},
        {"lgms.recipe", model.config.rank == 2 ? model.recipe.to_json() : model.volume_recipe.to_json()},
-       {"lgms.classes", nlohmann::json(model.classes).dump()},
+       {"lgms.classes", io::Json(model.classes).dump()},
        {"lgms.training", model.training}});
 }
 

@@ -60,7 +60,7 @@ Recipe Recipe::named(std::string_view name) {
 }
 
 std::string Recipe::to_json() const {
-  nlohmann::ordered_json object;
+  io::Json object;
   object["name"] = name;
   object["size"] = size;
   object["bgr"] = bgr;

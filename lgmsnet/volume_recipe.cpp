@@ -71,7 +71,7 @@ VolumeRecipe VolumeRecipe::named(std::string_view name) {
 }
 
 std::string VolumeRecipe::to_json() const {
-  nlohmann::ordered_json object;
+  io::Json object;
   object["name"] = name;
   object["ras"] = ras;
   object["spacing"] = spacing;

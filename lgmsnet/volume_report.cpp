@@ -4,16 +4,16 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "core/error.h"
+#include "core/io/json.h"
 #include "nn/surface_metrics.h"
 
 namespace lgms {
 namespace {
 
-using nlohmann::ordered_json;
+using io::Json;
 
 constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
 constexpr std::array<const char*, 3> kPolicies{"exclude", "one", "zero"};  // in the order of EmptyPolicy
@@ -30,8 +30,8 @@ struct Mean {
   double value() const { return n == 0 ? kUndefined : sum / static_cast<double>(n); }
 };
 
-ordered_json to_json(const ScoreValues& values, size_t first, size_t last) {
-  ordered_json json;
+Json to_json(const ScoreValues& values, size_t first, size_t last) {
+  Json json;
   for (size_t i = first; i < last; ++i) json[kScoreNames[i]] = values[i];  // NaN and infinity are written as null
   return json;
 }
@@ -121,20 +121,20 @@ std::vector<size_t> VolumeReport::worst() const {
 }
 
 std::string VolumeReport::to_json() const {
-  ordered_json report{{"foreground_mean", lgms::to_json(mean(false), 0, kScoreNames.size())},
-                      {"mean", lgms::to_json(mean(true), 0, kOverlapScores)}};
+  Json report = Json::object({{"foreground_mean", lgms::to_json(mean(false), 0, kScoreNames.size())},
+                              {"mean", lgms::to_json(mean(true), 0, kOverlapScores)}});
   for (size_t k = 0; k < classes_.size(); ++k) {
     const ClassSummary summary = of_class(k);
-    ordered_json& json = report["classes"][classes_[k]] = lgms::to_json(summary.mean, 0, scores_of(k));
+    Json& json = report["classes"][classes_[k]] = lgms::to_json(summary.mean, 0, scores_of(k));
     for (size_t i = 0; i < scores_of(k); ++i) json["cases"][kScoreNames[i]] = summary.cases[i];
-    json["label_in"] = {{"both", summary.both},
-                        {"neither", summary.neither},
-                        {"truth_alone", summary.missed},
-                        {"prediction_alone", summary.invented}};
+    json["label_in"] = Json::object({{"both", summary.both},
+                                     {"neither", summary.neither},
+                                     {"truth_alone", summary.missed},
+                                     {"prediction_alone", summary.invented}});
   }
   report["empty_policy"] = kPolicies[static_cast<size_t>(policy_)];
   report["tolerance_mm"] = tolerance_;
-  report["definitions"] = {
+  report["definitions"] = Json::object({
       {"foreground_mean", "mean over the classes but the background of their means over cases"},
       {"mean", "the same with the background, which has no surface scores"},
       {"classes", "means over the cases with a finite score, whose number is under cases"},
@@ -152,18 +152,21 @@ std::string VolumeReport::to_json() const {
        "mm; larger of the two directed 95th percentiles of the distances between surface voxels, as MONAI; "
        "null where a volume lacks the label"},
       {"hd95_pooled", "mm; 95th percentile of both directions together, as medpy; null where a volume lacks the label"},
-  };
-  report["cases"] = ordered_json::array();
+  });
+  report["cases"] = Json::array();
   for (const CaseScores& one : cases_) {
-    ordered_json json{{"case", one.name}, {"foreground_dice", one.foreground_dice}};
+    Json json = Json::object({{"case", one.name}, {"foreground_dice", one.foreground_dice}});
     for (size_t k = 0; k < classes_.size(); ++k) {
       const auto& [c, values] = one.classes[k];
-      ordered_json& scores = json["classes"][classes_[k]] = lgms::to_json(values, 0, scores_of(k));
-      scores.update({{"tp", c.tp}, {"fp", c.fp}, {"fn", c.fn}, {"tn", c.tn}});
+      Json& scores = json["classes"][classes_[k]] = lgms::to_json(values, 0, scores_of(k));
+      scores["tp"] = c.tp;
+      scores["fp"] = c.fp;
+      scores["fn"] = c.fn;
+      scores["tn"] = c.tn;
     }
     report["cases"].push_back(json);
   }
-  return report.dump(2, ' ', false, ordered_json::error_handler_t::replace) + '\n';
+  return report.dump(2) + '\n';
 }
 
 std::string VolumeReport::to_csv() const {

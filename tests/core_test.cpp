@@ -1,3 +1,5 @@
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
@@ -218,3 +220,39 @@ TEST_CASE("rng: streams differ by seed, purpose, epoch and sample; uniform and n
   CHECK(std::abs(uniform - 0.5) < 0.01);
   for (int count : dice) CHECK(std::abs(count - 10000) < 500);
 }
+
+TEST_CASE("error: numbers in messages are as short as reads back the same, text is whole") {
+  CHECK(text(0.99999994f, ' ', 0.1, ' ', 1.0, ' ', int64_t{-3}, ' ', true, ' ', uint8_t{7}, ' ', 'x') ==
+        "0.99999994 0.1 1 -3 1 7 x");
+  CHECK(text(Shape{2, 3}, std::string("a\0b", 3)) == std::string("[2, 3]a\0b", 9));
+  try {
+    fail(ErrorKind::data, std::string("a\0b", 3));
+  } catch (const Error& e) { CHECK(e.message().size() == 3); }
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // these need all addresses for themselves
+TEST_CASE("thread_pool: where the system gives no thread, that is a device error and nothing is left") {
+  struct rlimit before {};
+  REQUIRE(getrlimit(RLIMIT_AS, &before) == 0);
+  // Room for the stacks of a few threads at most.
+  std::ifstream statm("/proc/self/statm");
+  uint64_t pages = 0;
+  statm >> pages;
+  struct rlimit tight = before;
+  tight.rlim_cur = pages * 4096 + (64u << 20);
+  REQUIRE(setrlimit(RLIMIT_AS, &tight) == 0);
+  std::string message;
+  try {
+    ThreadPool pool(512);
+  } catch (const Error& e) {
+    message = e.what();
+    CHECK(e.kind() == ErrorKind::device);
+  }
+  setrlimit(RLIMIT_AS, &before);
+  CHECK(message.find("[threads] ") == 0);
+  ThreadPool pool(3);
+  std::atomic<int> pieces{0};
+  pool.run(10, [&](int64_t, int) { ++pieces; });
+  CHECK(pieces == 10);
+}
+#endif

@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -107,7 +108,8 @@ TEST_CASE("output_file: missing folders, folders, devices and files in the way a
   CHECK(error_of([&] { write_file("/dev/full", "1"); }).find("expected to write a file") != std::string::npos);
   CHECK(fs::is_character_file("/dev/full"));
   CHECK(error_of([&] { write_file(folder / "", "1"); }) != "");
-  CHECK(error_of([&] { write_file(folder / std::string(255, 'n'), "1"); }).find("too long") != std::string::npos);
+  CHECK(error_of([&] { write_file(folder / std::string(256, 'n'), "1"); }).find("too long") != std::string::npos);
+  CHECK(error_of([&] { write_file(folder / std::string("x\0y", 3), "1"); }).find("NUL") != std::string::npos);
   write_file(folder / "file", "1");
   CHECK(kind_of([&] { write_file(folder / "file/x", "1"); }) == ErrorKind::output);
   CHECK(kind_of([&] { ensure_directory(folder / "file"); }) == ErrorKind::output);
@@ -127,17 +129,78 @@ TEST_CASE("output_file: a read-only folder is an output error") {
   fs::permissions(folder.path(), fs::perms::owner_all);
 }
 
-TEST_CASE("output_file: what a killed process left is replaced; two writers of one file are told") {
+TEST_CASE("output_file: names may be as long as the file system has them") {
   const Folder folder;
-  std::ofstream(folder / ".x.tmp") << "left behind";
+  for (const size_t length : {1u, 200u, 250u, 251u, 252u, 253u, 254u, 255u}) {
+    const fs::path path = folder / std::string(length, 'n');
+    write_file(path, "1");
+    CHECK(contents(path) == "1");
+  }
+  CHECK(entries(folder.path()) == 8);
+}
+
+TEST_CASE("output_file: several writers of one file each have their own; the last one stands, whole") {
+  const Folder folder;
+  {
+    OutputFile first(folder / "x"), second(folder / "x"), third(folder / "x");
+    first.write("first");
+    second.write("second, longer");
+    first.commit();
+    CHECK(contents(folder / "x") == "first");
+    second.commit();
+    CHECK(contents(folder / "x") == "second, longer");
+    third.write("never");
+  }
+  CHECK(contents(folder / "x") == "second, longer");
+  CHECK(entries(folder.path()) == 1);
+}
+
+TEST_CASE("output_file: processes that write one file at once leave one of them, whole") {
+  const Folder folder;
+  std::vector<pid_t> writers;
+  for (char letter = 'a'; letter < 'e'; ++letter) {
+    const pid_t child = fork();
+    if (child == 0) {
+      const std::string all(300'000, letter);
+      for (int i = 0; i < 20; ++i) write_file(folder / "x", all);
+      _exit(0);
+    }
+    writers.push_back(child);
+  }
+  for (const pid_t writer : writers) {
+    int status = 1;
+    waitpid(writer, &status, 0);
+    CHECK(status == 0);
+  }
+  const std::string read = contents(folder / "x");
+  CHECK(read == std::string(300'000, read.at(0)));
+  CHECK(entries(folder.path()) == 1);
+}
+
+TEST_CASE("output_file: what a killed process left is removed by the next write of the same file") {
+  const Folder folder;
+  const pid_t child = fork();
+  if (child == 0) {
+    OutputFile file(folder / "x");
+    file.write("half");
+    raise(SIGKILL);
+  }
+  waitpid(child, nullptr, 0);
+  CHECK(entries(folder.path()) == 1);
   write_file(folder / "x", "1");
   CHECK(entries(folder.path()) == 1);
-  OutputFile first(folder / "x"), second(folder / "x");
-  first.write("first");
-  CHECK(error_of([&] { first.commit(); }).find("somebody else") != std::string::npos);
-  second.write("second");
-  second.commit();
-  CHECK(contents(folder / "x") == "second");
+  CHECK(contents(folder / "x") == "1");
+  // What is nobody's leftover stays: a link, a folder.
+  fs::path left;
+  {
+    OutputFile file(folder / "x");
+    for (const auto& entry : fs::directory_iterator(folder.path()))
+      if (entry.path().extension() == ".tmp") left = entry.path();
+  }
+  fs::create_symlink("x", left);
+  write_file(folder / "x", "2");
+  CHECK(fs::is_symlink(left));
+  CHECK(contents(folder / "x") == "2");
 }
 
 TEST_CASE(

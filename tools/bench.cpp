@@ -6,11 +6,11 @@
 #include <fstream>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "autograd/ops.h"
 #include "core/error.h"
+#include "core/io/json.h"
 #include "core/io/safetensors.h"
 #include "core/rng.h"
 #include "core/transform/layout.h"
@@ -113,16 +113,16 @@ void write_outputs(const std::string& path, NamedTensors outputs, int rank) {
   io::write_safetensors(path, outputs);
 }
 
-nlohmann::ordered_json report_of(std::vector<double> samples, const Workload& workload, const Arguments& a) {
+io::Json report_of(std::vector<double> samples, const Workload& workload, const Arguments& a) {
   const Context& context = Context::current();
-  nlohmann::ordered_json report{{"what", !a.train            ? "inference"
-                                          : a.checkpointing ? "training step with checkpointing"
-                                                            : "training step"},
-                                {"input", text(workload.shape())},
-                                {"threads", context.threads()},
-                                {"isa", name_of(context.isa())},
-                                {"cpu", cpu_name()},
-                                {"samples_ms", samples}};
+  io::Json report = io::Json::object({{"what", !a.train          ? "inference"
+                                               : a.checkpointing ? "training step with checkpointing"
+                                                                 : "training step"},
+                                      {"input", text(workload.shape())},
+                                      {"threads", context.threads()},
+                                      {"isa", name_of(context.isa())},
+                                      {"cpu", cpu_name()},
+                                      {"samples_ms", samples}});
   std::sort(samples.begin(), samples.end());
   if (!samples.empty()) {
     report["median_ms"] = (samples[samples.size() / 2] + samples[(samples.size() - 1) / 2]) / 2;
@@ -134,13 +134,14 @@ nlohmann::ordered_json report_of(std::vector<double> samples, const Workload& wo
   return report;
 }
 
-void print(const nlohmann::ordered_json& r) {
-  std::printf("%s, %s, -t %d, %s, %s\n", r["what"].get<std::string>().c_str(),
-              r["input"].get<std::string>().c_str(), r["threads"].get<int>(), r["isa"].get<std::string>().c_str(),
-              r["cpu"].get<std::string>().c_str());
-  std::printf("median %.1f ms (%.1f to %.1f, %zu runs), tensors %.0f MiB, process %.0f MiB\n",
-              r["median_ms"].get<double>(), r["min_ms"].get<double>(), r["max_ms"].get<double>(),
-              r["samples_ms"].size(), r["peak_tensors_mib"].get<double>(), r["peak_mib"].get<double>());
+void print(const io::Json& r) {
+  const auto word = [&](const char* key) { return r.find(key)->string(); };
+  const auto number = [&](const char* key) { return r.find(key)->number(); };
+  std::printf("%s, %s, -t %.0f, %s, %s\n", word("what").c_str(), word("input").c_str(), number("threads"),
+              word("isa").c_str(), word("cpu").c_str());
+  std::printf("median %.1f ms (%.1f to %.1f, %zu runs), tensors %.0f MiB, process %.0f MiB\n", number("median_ms"),
+              number("min_ms"), number("max_ms"), r.find("samples_ms")->size(), number("peak_tensors_mib"),
+              number("peak_mib"));
 }
 
 void bench(const Arguments& a) {
@@ -172,7 +173,7 @@ void bench(const Arguments& a) {
       samples.push_back(timed(*workload, a));
     }
   }
-  const nlohmann::ordered_json report = report_of(samples, *workload, a);
+  const io::Json report = report_of(samples, *workload, a);
   if (a.interactive || a.json)
     std::printf("%s\n", report.dump(a.interactive ? -1 : 2).c_str());
   else

@@ -2,8 +2,8 @@
 #include <cstdio>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 
+#include "core/io/json.h"
 #include "core/isa.h"
 #include "core/thread_pool.h"
 #include "tools/verbs.h"
@@ -16,10 +16,8 @@ void add_devices(CLI::App& program) {
   verb->add_flag("--json", *json, "print JSON");
   verb->callback([json] {
     if (*json) {
-      std::cout << nlohmann::ordered_json{{"cpu", cpu_name()},
-                                          {"cpus", available_cpus()},
-                                          {"isa", name_of(best_isa())},
-                                          {"cuda", false}}
+      std::cout << io::Json::object(
+                       {{"cpu", cpu_name()}, {"cpus", available_cpus()}, {"isa", name_of(best_isa())}, {"cuda", false}})
                        .dump(1)
                 << '\n';
       return;

@@ -5,37 +5,39 @@
 #include <iomanip>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "core/io/json.h"
 #include "lgmsnet/recipe.h"
 #include "nn/data/dataset.h"
 #include "nn/data/mask.h"
 #include "nn/metrics.h"
 #include "tools/inputs.h"
 #include "tools/model.h"
+#include "tools/printing.h"
 #include "tools/status_line.h"
 #include "tools/verbs.h"
 
 namespace lgms::tools {
 namespace {
 
-using nlohmann::ordered_json;
+using io::Json;
 namespace fs = std::filesystem;
 
-ordered_json to_json(const nn::Scores& s) {
-  return {{"dice", s.dice}, {"iou", s.iou}, {"precision", s.precision}, {"recall", s.recall}};
+Json to_json(const nn::Scores& s) {
+  return Json::object({{"dice", s.dice}, {"iou", s.iou}, {"precision", s.precision}, {"recall", s.recall}});
 }
-ordered_json to_json(const nn::PaperScores& s) {
-  return {{"iou", s.iou}, {"dice", s.dice}, {"se", s.se}, {"pc", s.pc}, {"sp", s.sp}, {"acc", s.acc}, {"f1", s.f1}};
+Json to_json(const nn::PaperScores& s) {
+  return Json::object(
+      {{"iou", s.iou}, {"dice", s.dice}, {"se", s.se}, {"pc", s.pc}, {"sp", s.sp}, {"acc", s.acc}, {"f1", s.f1}});
 }
 
 // The mean of every number over equally shaped objects.
-ordered_json mean_of(const std::vector<ordered_json>& all) {
-  ordered_json mean;
-  for (const auto& [key, value] : all.at(0).items()) {
+Json mean_of(const std::vector<Json>& all) {
+  Json mean;
+  for (const auto& [key, value] : all.at(0).members()) {
     double sum = 0;
-    for (const ordered_json& one : all) sum += one[key].get<double>();
+    for (const Json& one : all) sum += one.find(key)->number();
     mean[key] = sum / static_cast<double>(all.size());
   }
   return mean;
@@ -58,15 +60,16 @@ std::vector<nn::Counts> counts_of(const Model& model, const nn::Example& example
   return counts;
 }
 
-void print(const ordered_json& report) {
-  std::cout << report["images"].size() << " images, "
-            << (report["grid"] == "network" ? "on the network's grid" : "at their own size") << ", threshold "
-            << report["threshold"] << std::fixed << std::setprecision(4) << '\n';
-  for (const auto& [name, value] : report["mean"].items())
-    std::cout << std::left << std::setw(11) << name << value.get<double>() << '\n';
-  if (report["classes"].size() > 1)
-    for (const auto& [name, scores] : report["classes"].items())
-      std::cout << name << ": dice " << scores["dice"].get<double>() << ", iou " << scores["iou"].get<double>() << '\n';
+void print(const Json& report) {
+  std::cout << report.find("images")->size() << " images, "
+            << (report.find("grid")->string() == "network" ? "on the network's grid" : "at their own size")
+            << ", threshold " << report.find("threshold")->number() << std::fixed << std::setprecision(4) << '\n';
+  for (const auto& [name, value] : report.find("mean")->members())
+    std::cout << std::left << std::setw(11) << name << value.number() << '\n';
+  if (report.find("classes")->size() > 1)
+    for (const auto& [name, scores] : report.find("classes")->members())
+      std::cout << printable(name) << ": dice " << scores.find("dice")->number() << ", iou "
+                << scores.find("iou")->number() << '\n';
 }
 
 void eval_pictures(const EvalArguments& a, ModelFile file) {
@@ -82,13 +85,13 @@ void eval_pictures(const EvalArguments& a, ModelFile file) {
 
   StatusLine status;
   const size_t classes = static_cast<size_t>(folder.classes());
-  std::vector<ordered_json> images, scores, paper;
-  std::vector<std::vector<ordered_json>> of_class(classes);
+  std::vector<Json> images, scores, paper;
+  std::vector<std::vector<Json>> of_class(classes);
   for (const std::string& stem : stems) {
     session.stop_if_asked(text("scored ", images.size(), " of ", stems.size(), " images"));
     status.show(text("image ", images.size() + 1, " of ", stems.size()));
     const std::vector<nn::Counts> counts = counts_of(model, folder.read(stem), a);
-    std::vector<ordered_json> here, here_paper;
+    std::vector<Json> here, here_paper;
     for (size_t k = 0; k < classes; ++k) {
       here.push_back(to_json(nn::scores(counts[k])));
       here_paper.push_back(to_json(nn::paper_scores(counts[k])));
@@ -96,21 +99,21 @@ void eval_pictures(const EvalArguments& a, ModelFile file) {
     }
     scores.push_back(mean_of(here));
     paper.push_back(mean_of(here_paper));
-    ordered_json image{{"stem", stem}};
-    image.update(scores.back());
+    Json image = Json::object({{"stem", stem}});
+    for (const auto& [name, score] : scores.back().members()) image[name] = score;
     if (classes > 1) image["classes"] = here;
     images.push_back(image);
   }
   status.clear();
 
-  ordered_json report{{"mean", mean_of(scores)}, {"paper", mean_of(paper)}};
+  Json report = Json::object({{"mean", mean_of(scores)}, {"paper", mean_of(paper)}});
   for (size_t k = 0; k < classes; ++k) report["classes"][model.file.classes[k]] = mean_of(of_class[k]);
   report["grid"] = a.network_size ? "network" : "native";
   report["threshold"] = model.file.recipe.threshold;
   report["model"] = a.model;
   report["images"] = images;
   if (a.json)
-    std::cout << report.dump(2, ' ', false, ordered_json::error_handler_t::replace) << '\n';
+    std::cout << report.dump(2) << '\n';
   else
     print(report);
 }

@@ -17,6 +17,7 @@
 #include "nn/data/volumes.h"
 #include "tools/eval.h"
 #include "tools/mosaic.h"
+#include "tools/printing.h"
 #include "tools/status_line.h"
 
 namespace lgms::tools {
@@ -33,21 +34,20 @@ void print(const VolumeReport& report, const EvalArguments& a) {
   std::cout << report.cases().size() << " volumes, surface Dice at " << a.tolerance
             << " mm, empty masks: " << a.empty_policy << '\n';
   size_t width = std::string_view("mean with background").size() + 2;
-  for (const std::string& name : report.classes()) width = std::max(width, name.size() + 2);
+  for (const std::string& name : report.classes()) width = std::max(width, printable(name).size() + 2);
   const auto first = [&](const std::string& name) {
     std::cout << std::left << std::setw(static_cast<int>(width)) << name << std::right;
   };
   const auto numbers = [](const ScoreValues& values) {
     for (size_t i = 0; i < values.size(); ++i)
-      std::cout << std::setw(width_of(kScoreNames[i]))
-                << (std::isnan(values[i]) ? "-" : text(std::fixed, std::setprecision(4), values[i]));
+      std::cout << std::setw(width_of(kScoreNames[i])) << (std::isnan(values[i]) ? "-" : fixed(values[i], 4));
   };
   first("");
   for (const char* name : kScoreNames) std::cout << std::setw(width_of(name)) << name;
   std::cout << "   both  neither  missed  invented\n";
   for (size_t k = 0; k < report.classes().size(); ++k) {
     const ClassSummary summary = report.of_class(k);
-    first(report.classes()[k]);
+    first(printable(report.classes()[k]));
     numbers(summary.mean);
     std::cout << std::setw(7) << summary.both << std::setw(9) << summary.neither << std::setw(8) << summary.missed
               << std::setw(10) << summary.invented << '\n';

@@ -5,10 +5,10 @@
 #include <functional>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "autograd/ops.h"
 #include "core/error.h"
+#include "core/io/json.h"
 #include "core/rng.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
@@ -115,7 +115,7 @@ std::vector<Case> cases() {
 
 void run(double tolerance, bool json, const Machine& machine) {
   const Session session(machine);
-  nlohmann::ordered_json rows = nlohmann::json::array();
+  io::Json rows = io::Json::array();
   int failed = 0;
   if (!json) std::printf("%-40s %12s  %s\n", "op", "error", "verdict");
   for (const Case& c : cases()) {
@@ -124,11 +124,11 @@ void run(double tolerance, bool json, const Machine& machine) {
     const GradcheckResult result = gradcheck(c.f, inputs);
     const bool ok = result.error <= tolerance;
     failed += !ok;
-    rows.push_back({{"op", c.name},
-                    {"error", result.error},
-                    {"input", result.input},
-                    {"element", result.element},
-                    {"passed", ok}});
+    rows.push_back(io::Json::object({{"op", c.name},
+                                     {"error", result.error},
+                                     {"input", result.input},
+                                     {"element", result.element},
+                                     {"passed", ok}}));
     if (!json)
       std::printf("%-40s %12.3e  %s\n", c.name, result.error,
                   ok ? "ok" : text("FAILED at input ", result.input, ", element ", result.element).c_str());

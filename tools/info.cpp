@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/io/json.h"
 #include "lgmsnet/model_file.h"
+#include "tools/printing.h"
 #include "tools/verbs.h"
 
 namespace lgms::tools {
@@ -23,26 +24,27 @@ void run(const Options& o) {
     elements += t.tensor.numel();
     bytes += t.tensor.numel() * size_of(t.tensor.dtype());
   }
-  const nlohmann::json training = io::parse_json(model.training);
+  const io::ParsedJson training = io::parse_json(model.training);
   const std::string recipe = model.config.rank == 2 ? model.recipe.to_json() : model.volume_recipe.to_json();
-  nlohmann::ordered_json all{{"file", o.file},
-                             {"tensors", model.tensors.size()},
-                             {"elements", elements},
-                             {"bytes", bytes},
-                             {"config", nlohmann::ordered_json::parse(model.config.to_json())},
-                             {"recipe", nlohmann::ordered_json::parse(recipe)},
-                             {"classes", model.classes},
-                             {"training", training.is_discarded() ? nlohmann::json(model.training) : training}};
+  const io::Json all =
+      io::Json::object({{"file", o.file},
+                        {"tensors", model.tensors.size()},
+                        {"elements", elements},
+                        {"bytes", bytes},
+                        {"config", io::parse_json(model.config.to_json()).value},
+                        {"recipe", io::parse_json(recipe).value},
+                        {"classes", model.classes},
+                        {"training", training.problem.empty() ? training.value : io::Json(model.training)}});
   if (o.json) {
     std::cout << all.dump(1) << '\n';
   } else {
-    for (const auto& [key, value] : all.items())
-      std::printf("%-10s %s\n", key.c_str(),
-                  value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
+    for (const auto& [key, value] : all.members())
+      std::printf("%-10s %s\n", key.c_str(), printable(value.is_string() ? value.string() : value.dump()).c_str());
   }
   if (o.tensors && !o.json)
     for (const NamedTensor& t : model.tensors)
-      std::printf("%-64s %-4s %s\n", t.name.c_str(), name_of(t.tensor.dtype()), text(t.tensor.shape()).c_str());
+      std::printf("%-64s %-4s %s\n", printable(t.name).c_str(), name_of(t.tensor.dtype()),
+                  text(t.tensor.shape()).c_str());
 }
 
 }  // namespace

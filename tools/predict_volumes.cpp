@@ -3,12 +3,12 @@
 #include <chrono>
 #include <cmath>
 #include <iostream>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "core/error.h"
 #include "core/io/bytes.h"
 #include "core/io/image.h"
+#include "core/io/json.h"
 #include "core/io/nifti.h"
 #include "core/io/output_file.h"
 #include "core/transform/components.h"
@@ -25,7 +25,7 @@ namespace lgms::tools {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::ordered_json;
+using io::Json;
 
 // Everything that one volume leaves in the output folder, besides labels.json for all.
 struct Outputs {
@@ -258,31 +258,31 @@ class Prediction {
   }
 
   std::string names_text() const {
-    ordered_json object = ordered_json::object();
+    Json object = Json::object();
     for (size_t k = 0; k < model_.classes.size(); ++k) object[std::to_string(k)] = model_.classes[k];
     return object.dump(1) + "\n";
   }
 
-  ordered_json statistics(const fs::path& file, const io::NiftiHeader& header, const Tensor& labels) const {
-    ordered_json list = ordered_json::array();
+  Json statistics(const fs::path& file, const io::NiftiHeader& header, const Tensor& labels) const {
+    Json list = Json::array();
     for (const LabelStatistics& s : label_statistics(labels, header.affine, model_.config.classes)) {
-      ordered_json one{{"label", s.label},
-                       {"name", model_.classes[static_cast<size_t>(s.label)]},
-                       {"voxels", s.voxels},
-                       {"volume_ml", s.millilitres}};
+      Json one = Json::object({{"label", s.label},
+                               {"name", model_.classes[static_cast<size_t>(s.label)]},
+                               {"voxels", s.voxels},
+                               {"volume_ml", s.millilitres}});
       if (s.voxels > 0) {
-        one["box"] = {{"first", s.first}, {"last", s.last}};
+        one["box"] = Json::object({{"first", s.first}, {"last", s.last}});
         one["centroid_voxels"] = s.centroid;
         one["centroid_mm"] = s.centroid_mm;
       }
       one["touches_border"] = s.touches_border;
       list.push_back(one);
     }
-    return {{"file", file.filename().string()},
-            {"size", {header.size[2], header.size[1], header.size[0]}},
-            {"voxel_ml", voxel_volume(header.affine) / 1000},
-            {"axes", "voxels are (i, j, k) from 0, mm are right, anterior, superior"},
-            {"labels", list}};
+    return Json::object({{"file", file.filename().string()},
+                         {"size", std::array{header.size[2], header.size[1], header.size[0]}},
+                         {"voxel_ml", voxel_volume(header.affine) / 1000},
+                         {"axes", "voxels are (i, j, k) from 0, mm are right, anterior, superior"},
+                         {"labels", list}});
   }
 
   const PredictArguments& a_;

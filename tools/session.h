@@ -13,8 +13,8 @@ struct Machine {
 };
 void add_machine(CLI::App& app, Machine& machine);
 
-// lean: ContextOptions::lean. A context that is current for its lifetime and whose stop token SIGINT and SIGTERM set; a second signal ends the
-// process at once with 130. One at a time.
+// lean: ContextOptions::lean. A context that is current for its lifetime and whose stop token SIGINT and SIGTERM set; a
+// second signal ends the process at once with 130. One at a time.
 class Session {
  public:
   explicit Session(const Machine& machine, bool lean = false);

@@ -2,9 +2,9 @@
 #include <cstdio>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "core/io/json.h"
 #include "lgmsnet/model_file.h"
 #include "lgmsnet/shapes.h"
 #include "tools/verbs.h"
@@ -64,24 +64,24 @@ void print_table(const std::vector<LayerRow>& rows, const Shape& input, const To
 }
 
 void print_json(const std::vector<LayerRow>& rows, const Shape& input, const Totals& t, const Config& config) {
-  nlohmann::ordered_json layers = nlohmann::json::array();
+  io::Json layers = io::Json::array();
   for (const LayerRow& row : rows)
-    layers.push_back({{"stage", row.stage},
-                      {"name", row.name},
-                      {"op", row.op},
-                      {"output", row.output.extents()},
-                      {"parameters", row.trained_elements()},
-                      {"macs", row.macs},
-                      {"attention_macs", row.attention_macs},
-                      {"upsample_macs", row.upsample_macs}});
-  std::cout << nlohmann::ordered_json{{"config", nlohmann::json::parse(config.to_json())},
-                                      {"input", input.extents()},
-                                      {"parameters", t.parameters},
-                                      {"buffers", t.buffers},
-                                      {"gflop", t.gflop()},
-                                      {"gflop_with_attention", t.gflop_with_attention()},
-                                      {"activation_bytes", t.activations},
-                                      {"layers", layers}}
+    layers.push_back(io::Json::object({{"stage", row.stage},
+                                       {"name", row.name},
+                                       {"op", row.op},
+                                       {"output", row.output.extents()},
+                                       {"parameters", row.trained_elements()},
+                                       {"macs", row.macs},
+                                       {"attention_macs", row.attention_macs},
+                                       {"upsample_macs", row.upsample_macs}}));
+  std::cout << io::Json::object({{"config", io::parse_json(config.to_json()).value},
+                                 {"input", input.extents()},
+                                 {"parameters", t.parameters},
+                                 {"buffers", t.buffers},
+                                 {"gflop", t.gflop()},
+                                 {"gflop_with_attention", t.gflop_with_attention()},
+                                 {"activation_bytes", t.activations},
+                                 {"layers", layers}})
                    .dump(1)
             << '\n';
 }

@@ -8,17 +8,19 @@
 
 #include "core/error.h"
 #include "core/io/bytes.h"
+#include "core/io/files.h"
 #include "core/io/json.h"
 #include "core/io/output_file.h"
 #include "nn/curves.h"
 #include "tools/inputs.h"
+#include "tools/printing.h"
 #include "tools/status_line.h"
 #include "tools/verbs.h"
 
 namespace lgms::tools {
 namespace {
 
-using nlohmann::ordered_json;
+using io::Json;
 namespace fs = std::filesystem;
 
 // Every option that is part of what a run is, by its name: config.json keeps them, --resume recalls them.
@@ -64,43 +66,48 @@ nn::Settings settings_of(const TrainArguments& a, const Study& study) {
   return settings;
 }
 
-// On resume, options that were not given are those of the run.
-void recall(TrainArguments& a, const fs::path& config) {
-  const io::Bytes bytes = io::read_file(config);
-  const auto run = io::parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-  check(run.is_object() && run.contains("arguments"), ErrorKind::data, "[", config.string(),
-        "] expected the configuration of a run, got something else");
-  for_each_argument(a, [&](const char* name, auto& value) {
-    if (a.app->count(std::string("--") + name) > 0 || !run["arguments"].contains(name)) return;
-    try {
-      run["arguments"][name].get_to(value);
-    } catch (const nlohmann::json::exception&) {
-      fail(ErrorKind::data, "[", config.string(), "] ", name, ": expected another type, got ",
-           run["arguments"][name].dump());
-    }
-  });
-  // Before there was "white", 127 was written where no threshold was given.
-  if (!run["arguments"].contains("white") && a.app->count("--mask-threshold") == 0 && a.mask_threshold == 127)
-    a.mask_threshold = -1;
-  if (!fs::exists(config.parent_path() / "last.safetensors")) return;
-  check(run.contains("network") && run.contains("classes") && run["classes"].is_array(), ErrorKind::data, "[",
-        config.string(), "] expected the network and classes of the run");
-  a.run_network = run["network"].dump();
-  if (a.app->count("--classes") > 0) return;
-  for (const auto& name : run["classes"]) a.classes.push_back(name.is_string() ? name.get<std::string>() : name.dump());
+// The value of an option as config.json has it; false where it is of another type.
+bool take(const Json& json, bool& value) { return value = json.boolean(), json.is_boolean(); }
+bool take(const Json& json, std::string& value) { return value = json.string(), json.is_string(); }
+template <class T>
+std::enable_if_t<std::is_integral_v<T>, bool> take(const Json& json, T& value) {
+  value = static_cast<T>(json.integer());
+  return json.is_integer() && (std::is_same_v<T, uint64_t> ? json.fits_uint64() : json.integer() == static_cast<int64_t>(value));
+}
+bool take(const Json& json, double& value) { return value = json.number(), json.is_number(); }
+template <class T>
+bool take(const Json& json, std::vector<T>& values) {
+  values.clear();
+  for (const Json& item : json.items())
+    if (!take(item, values.emplace_back())) return false;
+  return json.is_array();
 }
 
-// Paths may hold bytes that are not UTF-8; JSON may not.
-std::string printed(const ordered_json& json, int indent) {
-  return json.dump(indent, ' ', false, ordered_json::error_handler_t::replace);
+// On resume, options that were not given are those of the run.
+void recall(TrainArguments& a, const fs::path& config) {
+  const auto [run, problem] = io::parse_json(io::read_text(config));
+  const Json* arguments = run.find("arguments");
+  check(arguments != nullptr && arguments->is_object(), ErrorKind::data, "[", config.string(),
+        "] expected the configuration of a run, got ", problem.empty() ? "something else" : problem);
+  for_each_argument(a, [&, &run = run](const char* name, auto& value) {
+    const Json* saved = arguments->find(name);
+    if (a.app->count(std::string("--") + name) > 0 || saved == nullptr) return;
+    check(take(*saved, value), ErrorKind::data, "[", config.string(), "] ", name, ": expected another type, got ",
+          saved->dump());
+  });
+  // Before there was "white", 127 was written where no threshold was given.
+  if (!arguments->contains("white") && a.app->count("--mask-threshold") == 0 && a.mask_threshold == 127)
+    a.mask_threshold = -1;
+  if (!io::is_file(config.parent_path() / "last.safetensors")) return;
+  const Json *network = run.find("network"), *classes = run.find("classes");
+  check(network != nullptr && classes != nullptr && classes->is_array(), ErrorKind::data, "[", config.string(),
+        "] expected the network and classes of the run");
+  a.run_network = network->dump();
+  if (a.app->count("--classes") > 0) return;
+  for (const Json& name : classes->items()) a.classes.push_back(name.is_string() ? name.string() : name.dump());
 }
 
 std::string percent(double share) { return text(static_cast<int>(share * 100 + 0.5), " %"); }
-std::string fixed(double value, int digits) {
-  char line[32];
-  std::snprintf(line, sizeof line, "%.*f", digits, value);
-  return line;
-}
 
 // One run: what it trains and what it leaves in its folder.
 class Run {
@@ -201,19 +208,19 @@ void Run::warn_of_overlap() {
 }
 
 void Run::write_config(const nn::Settings& settings) const {
-  ordered_json config;
+  Json config;
   config["lgmsnet"] = LGMS_VERSION;
   config["arguments"]["data"] = a_.data;
   for_each_argument(a_, [&](const char* name, const auto& value) { config["arguments"][name] = value; });
   const ModelFile& model = study_->model;
   config["classes"] = model.classes;
-  config["network"] = ordered_json::parse(model.config.to_json());
-  config["recipe"] = ordered_json::parse(a_.volumes() ? model.volume_recipe.to_json() : model.recipe.to_json());
+  config["network"] = io::parse_json(model.config.to_json()).value;
+  config["recipe"] = io::parse_json(a_.volumes() ? model.volume_recipe.to_json() : model.recipe.to_json()).value;
   config["optimizer"] = study_->optimizer_notes;
   for (const auto& [name, value] : settings)
     if (name.ends_with("-list")) config["lists"][name] = value;
   config["isa"] = name_of(Context::current().isa());
-  io::write_file(out_ / "config.json", printed(config, 2) + "\n");
+  io::write_file(out_ / "config.json", config.dump(2) + "\n");
 }
 
 void Run::on_step(const nn::StepReport& r) {
@@ -232,18 +239,18 @@ void Run::on_epoch(const nn::Table& metrics, bool best) {
   if (best) {
     ModelFile& model = study_->model;
     model.tensors = net_.store().tensors();
-    ordered_json training{{"data", fs::path(a_.data).lexically_normal().filename().string()},
-                          {study_->unit, study_->train.size()},
-                          {"epochs", a_.epochs},
-                          {"epoch", epoch},
-                          {"batch", a_.batch},
-                          {"lr", a_.rate},
-                          {"seed", a_.seed},
-                          {"init", fs::path(a_.init).filename().string()}};
+    Json training = Json::object({{"data", fs::path(a_.data).lexically_normal().filename().string()},
+                                  {study_->unit, study_->train.size()},
+                                  {"epochs", a_.epochs},
+                                  {"epoch", epoch},
+                                  {"batch", a_.batch},
+                                  {"lr", a_.rate},
+                                  {"seed", a_.seed},
+                                  {"init", fs::path(a_.init).filename().string()}});
     for (size_t c = 4; c < metrics.columns.size(); ++c) training[metrics.columns[c]] = metrics.rows.back()[c];
     training["lgmsnet"] = LGMS_VERSION;
     training["commit"] = LGMS_COMMIT;
-    model.training = printed(training, -1);
+    model.training = training.dump();
     save_model(out_ / "model.safetensors", model);
     line += "  best";
   }

@@ -2,8 +2,8 @@
 // What the two kinds of training have in common: a Study knows its data, train.cpp runs it.
 #include <CLI/CLI.hpp>
 #include <memory>
-#include <nlohmann/json.hpp>
 
+#include "core/io/json.h"
 #include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/model_file.h"
 #include "nn/trainer.h"
@@ -44,7 +44,7 @@ class Study {
   nn::Settings settings;  // those of this kind of data, by the names of their options
   nn::Loss loss;
   nn::Optimizer::Options optimizer;
-  nlohmann::ordered_json optimizer_notes;  // for config.json
+  io::Json optimizer_notes;                // for config.json
   std::string best_by = "val_dice", unit;  // "images"
 
   virtual nn::Input prepare(const nn::Example& example, Rng* rng) const = 0;

@@ -3,6 +3,7 @@
 
 #include "autograd/ops.h"
 #include "core/error.h"
+#include "core/io/files.h"
 #include "core/io/image.h"
 #include "core/io/output_file.h"
 #include "nn/data/augment.h"
@@ -21,8 +22,7 @@ constexpr kernels::Sgd kSgd{.rate = 0, .momentum = 0.9, .weight_decay = 1e-4};
 
 int64_t class_folders(const fs::path& data) {
   int64_t k = 0;
-  std::error_code ignored;
-  while (fs::is_directory(data / "masks" / std::to_string(k), ignored)) ++k;
+  while (io::is_folder(data / "masks" / std::to_string(k))) ++k;
   check(k > 0, ErrorKind::data, "[", (data / "masks" / "0").string(),
         "] no such folder: expected the masks of the first class");
   return k;
@@ -54,8 +54,8 @@ class PictureStudy final : public Study {
     if (a.white > 0) settings.emplace_back("white", std::to_string(a.white));  // runs of before have none
     loss = autograd::bce_dice_loss;
     optimizer = kSgd;
-    optimizer_notes = {
-        {"name", "sgd"}, {"momentum", kSgd.momentum}, {"weight_decay", kSgd.weight_decay}, {"schedule", "poly 0.9"}};
+    optimizer_notes = io::Json::object(
+        {{"name", "sgd"}, {"momentum", kSgd.momentum}, {"weight_decay", kSgd.weight_decay}, {"schedule", "poly 0.9"}});
     if (a.recipe == "paper-2d") best_by = "val_iou";
     unit = "images";
   }
@@ -87,9 +87,7 @@ class PictureStudy final : public Study {
       const Tensor masks =
           masks_from(probabilities_at(logits, e.image.shape()[0], e.image.shape()[1]), model.recipe.threshold);
       const Tensor truth = masks_from(e.masks.to(DType::f32), nn::kMaskMiddle);
-      std::string name = e.stem;
-      std::replace(name.begin(), name.end(), '/', '_');
-      io::write_png(folder / (name + ".png"), overlay(e.image, masks, truth));
+      io::write_png(folder / io::file_name_of(e.stem, ".png"), overlay(e.image, masks, truth));
     }
   }
 

@@ -175,11 +175,11 @@ class VolumeStudy final : public Study {
                 {"crops", std::to_string(a.crops)}};
     loss = autograd::dice_ce_loss;
     optimizer = kAdamW;
-    optimizer_notes = {{"name", "adamw"},
-                       {"betas", {kAdamW.beta1, kAdamW.beta2}},
-                       {"eps", kAdamW.eps},
-                       {"weight_decay", kAdamW.weight_decay},
-                       {"schedule", paper_ ? "warm-up 50 epochs, cosine" : "warm-up 5 %, cosine"}};
+    optimizer_notes = io::Json::object({{"name", "adamw"},
+                                        {"betas", std::array{kAdamW.beta1, kAdamW.beta2}},
+                                        {"eps", kAdamW.eps},
+                                        {"weight_decay", kAdamW.weight_decay},
+                                        {"schedule", paper_ ? "warm-up 50 epochs, cosine" : "warm-up 5 %, cosine"}});
     unit = "volumes";
   }
 

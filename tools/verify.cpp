@@ -4,9 +4,9 @@
 #include <cstdio>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "core/io/json.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
 
@@ -30,17 +30,22 @@ void print_table(const VerifyReport& report) {
 }
 
 void print_json(const VerifyReport& report, const Options& o) {
-  nlohmann::ordered_json rows = nlohmann::json::array();
+  io::Json rows = io::Json::array();
   for (const VerifyRow& row : report.rows) {
-    nlohmann::ordered_json r{{"name", row.name}, {"absent", row.absent}};
-    if (!row.absent) r.update({{"error", row.error}, {"bound", row.bound}, {"at", row.where}, {"passed", row.passed}});
+    io::Json r = io::Json::object({{"name", row.name}, {"absent", row.absent}});
+    if (!row.absent) {
+      r["error"] = row.error;
+      r["bound"] = row.bound;
+      r["at"] = row.where;
+      r["passed"] = row.passed;
+    }
     rows.push_back(r);
   }
-  const nlohmann::ordered_json all{{"file", o.file},
-                                   {"dtype", o.dtype},
-                                   {"config", nlohmann::json::parse(report.config)},
-                                   {"passed", report.passed()},
-                                   {"tensors", rows}};
+  const io::Json all = io::Json::object({{"file", o.file},
+                                         {"dtype", o.dtype},
+                                         {"config", io::parse_json(report.config).value},
+                                         {"passed", report.passed()},
+                                         {"tensors", rows}});
   std::cout << all.dump(1) << '\n';
 }
 

@@ -41,6 +41,15 @@ class InputFile {
 // allocated), Error{device} where memory runs out.
 Bytes read_file(const std::filesystem::path& path, ErrorKind kind = ErrorKind::data, uint64_t most = uint64_t{1} << 32);
 
+// The text of a file, as read_file reads it: UTF-16 with its mark becomes UTF-8, a mark of UTF-8 is taken off. Throws
+// Error{kind} on UTF-16 that is damaged, and on text with NULs, which is UTF-16 without a mark, or no text.
+std::string read_text(const std::filesystem::path& path, ErrorKind kind = ErrorKind::data,
+                      uint64_t most = uint64_t{1} << 28);
+std::string decode_text(std::span<const uint8_t> bytes, const std::string& name, ErrorKind kind = ErrorKind::data);
+
+// Whether text is UTF-8: no stray bytes, no surrogates, no letter in more bytes than it needs.
+bool is_utf8(std::string_view text);
+
 // Reads little-endian numbers and ranges from the front of `bytes`. Going past the end throws Error{kind} that names
 // the file and what was being read.
 class Reader {

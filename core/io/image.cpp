@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <bit>
-#include <cctype>
 #include <limits>
 #include <memory>
 
 #include "core/io/bytes.h"
+#include "core/io/files.h"
 #include "core/io/image_check.h"
 
 namespace lgms::io {
@@ -102,21 +102,15 @@ void store(std::span<const T> samples, int divisor, std::vector<uint16_t>& into)
                  [divisor](T sample) { return static_cast<uint16_t>(sample / divisor); });
 }
 
-std::string lower_case_ending(const std::filesystem::path& path) {
-  std::string ending = path.extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
-  return ending;
-}
-
 }  // namespace
 
 bool is_mask_name(const std::filesystem::path& path) {
-  const std::string ending = lower_case_ending(path);
+  const std::string ending = lower_extension(path);
   return ending == ".png" || ending == ".bmp";
 }
 
 bool is_image_name(const std::filesystem::path& path) {
-  const std::string ending = lower_case_ending(path);
+  const std::string ending = lower_extension(path);
   return is_mask_name(path) || ending == ".jpg" || ending == ".jpeg";
 }
 

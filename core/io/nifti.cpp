@@ -6,11 +6,11 @@
 #include <bit>
 #include <cmath>
 #include <functional>
-#include <nlohmann/json.hpp>
 
 #include "core/context.h"
 #include "core/error.h"
 #include "core/io/bytes.h"
+#include "core/io/json.h"
 #include "core/io/output_file.h"
 
 namespace lgms::io {
@@ -407,14 +407,9 @@ std::span<const uint8_t> raw(const T& value) {
 
 // A header extension: its length (a multiple of 16), the code of "comment", text, zeros.
 Bytes label_extension(std::span<const std::string> names) {
-  nlohmann::ordered_json labels = nlohmann::ordered_json::object();
+  Json labels = Json::object();
   for (size_t i = 0; i < names.size(); ++i) labels[std::to_string(i)] = names[i];
-  std::string json;
-  try {
-    json = nlohmann::ordered_json{{"labels", labels}}.dump();
-  } catch (const nlohmann::json::exception& e) {
-    fail(ErrorKind::usage, "[write_nifti] names: expected UTF-8, got: ", e.what());
-  }
+  const std::string json = Json::object({{"labels", labels}}).dump();
   constexpr size_t prefix = 8, multiple = 16;
   constexpr int32_t comment = 6;
   const size_t length = (prefix + json.size() + multiple - 1) / multiple * multiple;

@@ -1,14 +1,17 @@
 #include "core/io/output_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
 #include "core/error.h"
+#include "core/io/files.h"
 
 namespace lgms::io {
 namespace {
@@ -28,24 +31,60 @@ const char* remedy(int reason) {
 }  // namespace
 
 void OutputFile::fail_with(const char* action) const {
-  fail(ErrorKind::output, '[', path_.string(), "] cannot be ", action, ": ", std::strerror(errno), remedy(errno));
+  const int reason = errno;
+  fail(ErrorKind::output, '[', path_.string(), "] cannot be ", action, ": ", std::strerror(reason), remedy(reason));
 }
 
-OutputFile::OutputFile(std::filesystem::path path)
-    : path_(std::move(path)), temporary_(path_.parent_path() / text('.', path_.filename().string(), ".tmp")) {
-  struct stat status {};
+OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
+  expect_no_nul(path_, ErrorKind::output);
   check(!path_.filename().empty(), ErrorKind::output, '[', path_.string(), "] expected the name of a file");
-  check(::stat(path_.c_str(), &status) != 0 || S_ISREG(status.st_mode), ErrorKind::output, '[', path_.string(),
+  const Found there = look_at(path_, ErrorKind::output);
+  check(there == Found::nothing || there == Found::file, ErrorKind::output, '[', path_.string(),
         "] expected to write a file, but a folder or a device has this name; choose another");
-  ::unlink(temporary_.c_str());  // what a killed process left
-  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) fail_with("created");
-  owned_ = true;
+  constexpr int kMostWriters = 1000;  // of one file at once
+  for (int n = 0; n < kMostWriters; ++n) {
+    char name[48];  // short, whatever the file is called
+    std::snprintf(name, sizeof name, ".lgms-%016llx-%d.tmp",
+                  static_cast<unsigned long long>(hash_of(path_.filename().native())), n);
+    if (take(path_.parent_path() / name)) return;
+  }
+  fail(ErrorKind::output, '[', path_.string(), "] is being written by ", kMostWriters,
+       " others; remove .lgms-*.tmp in its folder");
+}
+
+// Makes the temporary, for which one that a killed process left is removed: an ordinary file of ours, locked by nobody.
+// False where it is somebody else's.
+bool OutputFile::take(const std::filesystem::path& name) {
+  constexpr int flags = O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    int descriptor = ::open(name.c_str(), flags | O_CREAT | O_EXCL, 0666);
+    const bool made = descriptor >= 0;
+    if (!made && errno != EEXIST) fail_with("created");
+    if (!made) descriptor = ::open(name.c_str(), flags);
+    if (descriptor < 0) return false;
+    // Where the file system has no locks, what was made here is ours and nothing else is.
+    const bool locked = ::flock(descriptor, LOCK_EX | LOCK_NB) == 0, lockless = !locked && errno != EWOULDBLOCK;
+    struct stat held {
+    }, named{};
+    const bool ours = (locked || (made && lockless)) && ::fstat(descriptor, &held) == 0 &&
+                      ::lstat(name.c_str(), &named) == 0 && held.st_dev == named.st_dev &&
+                      held.st_ino == named.st_ino && S_ISREG(held.st_mode) && held.st_uid == ::geteuid();
+    if (ours && made) {
+      temporary_ = name;
+      descriptor_ = descriptor;
+      return true;
+    }
+    if (ours) ::unlink(name.c_str());
+    ::close(descriptor);
+    if (!ours) return false;
+  }
+  return false;
 }
 
 OutputFile::~OutputFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-  if (owned_) ::unlink(temporary_.c_str());
+  if (descriptor_ < 0) return;
+  ::unlink(temporary_.c_str());
+  ::close(descriptor_);
 }
 
 void OutputFile::write(std::span<const uint8_t> bytes) {
@@ -61,23 +100,16 @@ void OutputFile::write(std::string_view text) { write({reinterpret_cast<const ui
 
 void OutputFile::commit() {
   if (::fsync(descriptor_) != 0) fail_with("written");
-  // Another process that writes the same file has removed our temporary and made its own.
-  struct stat ours {
-  }, named{};
-  const bool same = ::fstat(descriptor_, &ours) == 0 && ::stat(temporary_.c_str(), &named) == 0 &&
-                    ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
-  owned_ = same;
-  check(same, ErrorKind::output, '[', path_.string(), "] is being written by somebody else; choose another name");
-  const int descriptor = std::exchange(descriptor_, -1);
-  if (::close(descriptor) != 0) fail_with("written");
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_with("renamed");
-  owned_ = false;
+  ::close(std::exchange(descriptor_, -1));  // after fsync there is nothing left that could fail
   // The new name survives a power cut once the folder is on the disk; not every file system can be asked for that.
   const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
-  if (const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); fd >= 0) {
-    ::fsync(fd);
-    ::close(fd);
-  }
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return;  // a folder that may be written to but not read
+  const int error = ::fsync(descriptor) == 0 ? 0 : errno;
+  ::close(descriptor);
+  errno = error;
+  if (error != 0 && error != EINVAL && error != ENOTSUP && error != EROFS) fail_with("written (its folder)");
 }
 
 void write_file(const std::filesystem::path& path, std::span<const uint8_t> bytes) {
@@ -91,11 +123,12 @@ void write_file(const std::filesystem::path& path, std::string_view text) {
 }
 
 void ensure_directory(const std::filesystem::path& path) {
+  expect_no_nul(path, ErrorKind::output);
   std::error_code error;
   std::filesystem::create_directories(path, error);
   check(!error, ErrorKind::output, '[', path.string(), "] cannot be made a folder: ", error.message(),
         remedy(error.value()));
-  check(std::filesystem::is_directory(path, error), ErrorKind::output, '[', path.string(),
+  check(is_folder(path, ErrorKind::output), ErrorKind::output, '[', path.string(),
         "] expected a folder, but a file has this name; choose another");
 }
 

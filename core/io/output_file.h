@@ -7,10 +7,12 @@
 
 namespace lgms::io {
 
-// A file that appears under its name only when it is complete: it is written as ".NAME.tmp" in the same folder, and
-// commit() flushes it to the disk and renames it. Whatever goes wrong before that leaves an old file of that name as it
-// was, and no temporary. A process that is killed leaves the temporary; the next write of the same file removes it.
-// Errors are Error{output} that names the file and the reason (read-only folder, full disk, ...).
+// A file that appears under its name only when it is complete: it is written under a temporary name in the same folder,
+// ".lgms-HASH-N.tmp", and commit() flushes it to the disk and renames it. Whatever goes wrong before that leaves an old
+// file of that name as it was, and no temporary. Whoever writes holds a lock on the temporary; of several processes
+// that write one file each has its own, and the last to commit stands, whole. A process that is killed leaves its
+// temporary, unlocked; the next write of the same file removes it. Errors are Error{output} that names the file and the
+// reason (read-only folder, full disk, ...).
 class OutputFile {
  public:
   // Throws where the folder is missing or read-only, or `path` is a folder or a device.
@@ -25,10 +27,10 @@ class OutputFile {
 
  private:
   [[noreturn]] void fail_with(const char* action) const;
+  bool take(const std::filesystem::path& name);
 
   std::filesystem::path path_, temporary_;
-  int descriptor_ = -1;
-  bool owned_ = false;  // the temporary exists and is ours to remove
+  int descriptor_ = -1;  // of the temporary, which is ours as long as this is open
 };
 
 // The whole file at once.

@@ -1,21 +1,22 @@
 #include "core/io/safetensors.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <array>
+#include <cstdio>
 #include <set>
 #include <tuple>
 
 #include "core/io/bytes.h"
+#include "core/io/crc32.h"
+#include "core/io/json.h"
 #include "core/io/output_file.h"
 #include "core/io/tensor_bytes.h"
 
 namespace lgms::io {
 namespace {
 
-using nlohmann::json;
-
 constexpr uint64_t kMaxHeader = 100'000'000;
-constexpr const char* kMetadataKey = "__metadata__";
+constexpr const char *kMetadataKey = "__metadata__", *kChecksumKey = "lgms.checksum";
 
 constexpr const char* remedy = "; the file is damaged or was not written by a safetensors library";
 
@@ -25,33 +26,18 @@ struct Entry {
   uint64_t begin, end;
 };
 
-// nlohmann/json keeps the last of two equal keys, so they are looked for while it parses.
-json parse_header(std::string_view text, const Reader& file) {
-  std::vector<std::set<std::string>> keys;
-  const json::parser_callback_t watch = [&](int, json::parse_event_t event, json& parsed) {
-    using Event = json::parse_event_t;
-    if (event == Event::object_start || event == Event::array_start) keys.emplace_back();
-    if (event == Event::object_end || event == Event::array_end) keys.pop_back();
-    file.expect(keys.size() <= 3, "header: expected at most 3 levels of JSON, got more", remedy);
-    if (event == Event::key)
-      file.expect(keys.back().insert(parsed.get<std::string>()).second, "header: the key \"", parsed.get<std::string>(),
-                  "\" stands twice", remedy);
-    return true;
-  };
-  try {
-    return json::parse(text, watch);
-  } catch (const json::exception& e) {
-    file.expect(false, "header: expected JSON, got: ", e.what(), remedy);
-    throw;
-  }
+std::string checksum_text(uint32_t crc) {
+  char digits[16];
+  std::snprintf(digits, sizeof digits, "crc32:%08x", crc);
+  return digits;
 }
 
-Metadata metadata_of(const json& value, const Reader& file) {
+Metadata metadata_of(const Json& value, const Reader& file) {
   file.expect(value.is_object(), "__metadata__: expected an object of strings", remedy);
   Metadata metadata;
-  for (const auto& [key, text] : value.items()) {
-    file.expect(text.is_string(), "__metadata__ \"", key, "\": expected a string, got ", text.type_name(), remedy);
-    metadata[key] = text.get<std::string>();
+  for (const auto& [key, text] : value.members()) {
+    file.expect(text.is_string(), "__metadata__ \"", key, "\": expected a string, got something else", remedy);
+    metadata[key] = text.string();
   }
   return metadata;
 }
@@ -66,21 +52,24 @@ uint64_t bytes_of_type(const std::string& type, const std::string& tensor, const
 }
 
 // The array of `count` (any number if 0) non-negative integers under `key`.
-std::vector<int64_t> integers_of(const json& info, const char* key, size_t count, const std::string& tensor,
+std::vector<int64_t> integers_of(const Json& info, const char* key, size_t count, const std::string& tensor,
                                  const Reader& file) {
-  const auto found = info.find(key);
-  const bool ok = found != info.end() && found->is_array() && (count == 0 || found->size() == count) &&
-                  std::all_of(found->begin(), found->end(), [](const json& v) {
-                    return v.is_number_unsigned() && v.get<uint64_t>() < uint64_t{1} << 62;
+  const Json* found = info.find(key);
+  const bool ok = found != nullptr && found->is_array() && (count == 0 || found->size() == count) &&
+                  std::all_of(found->items().begin(), found->items().end(), [](const Json& v) {
+                    return v.fits_int64() && v.integer() >= 0 && v.integer() < int64_t{1} << 62;
                   });
   file.expect(ok, "tensor \"", tensor, "\": expected non-negative integers under \"", key, "\"", remedy);
-  return found->get<std::vector<int64_t>>();
+  std::vector<int64_t> integers;
+  for (const Json& v : found->items()) integers.push_back(v.integer());
+  return integers;
 }
 
-Entry entry_of(const std::string& name, const json& info, uint64_t data_bytes, const Reader& file) {
-  file.expect(info.is_object() && info.contains("dtype") && info["dtype"].is_string(), "tensor \"", name,
-              "\": expected dtype, shape and data_offsets", remedy);
-  Entry entry{name, info["dtype"].get<std::string>(), {}, 0, 0};
+Entry entry_of(const std::string& name, const Json& info, uint64_t data_bytes, const Reader& file) {
+  const Json* type = info.find("dtype");
+  file.expect(type != nullptr && type->is_string(), "tensor \"", name, "\": expected dtype, shape and data_offsets",
+              remedy);
+  Entry entry{name, type->string(), {}, 0, 0};
   uint64_t bytes = bytes_of_type(entry.type, name, file);
   const auto extents = integers_of(info, "shape", 0, name, file);
   file.expect(extents.size() <= Shape::kMaxRank, "tensor \"", name, "\": expected at most ", Shape::kMaxRank,
@@ -124,12 +113,9 @@ const char* type_name(DType dtype) {
   return dtype == DType::f32 ? "F32" : dtype == DType::f64 ? "F64" : dtype == DType::i64 ? "I64" : "U8";
 }
 
-std::string dump(const json& value) {
-  try {
-    return value.dump();
-  } catch (const json::exception& e) {
-    fail(ErrorKind::usage, "[write_safetensors] names and metadata: expected UTF-8, got: ", e.what());
-  }
+// JSON text of a name or of metadata, which safetensors wants to be UTF-8.
+void expect_utf8(std::string_view text) {
+  check(is_utf8(text), ErrorKind::usage, "[write_safetensors] names and metadata: expected UTF-8, got \"", text, '"');
 }
 
 }  // namespace
@@ -152,11 +138,12 @@ Safetensors read_safetensors(std::span<const uint8_t> bytes, const std::string& 
   const auto header = file.take(header_bytes, "header");
   const auto data = file.take(file.remaining(), "data");
   file.expect(!header.empty() && header[0] == '{', "header: expected a JSON object", remedy);
-  const json root = parse_header({reinterpret_cast<const char*>(header.data()), header.size()}, file);
+  const auto [root, problem] = parse_json({reinterpret_cast<const char*>(header.data()), header.size()});
+  file.expect(problem.empty(), "header: expected JSON, got: ", problem, remedy);
 
   Safetensors result;
   std::vector<Entry> entries;
-  for (const auto& [key, info] : root.items())
+  for (const auto& [key, info] : root.members())
     if (key == kMetadataKey)
       result.metadata = metadata_of(info, file);
     else
@@ -172,6 +159,10 @@ Safetensors read_safetensors(std::span<const uint8_t> bytes, const std::string& 
     covered = entry.end;
   }
   file.expect(covered == data.size(), "data: expected ", covered, " bytes, got ", data.size(), remedy);
+  if (const auto checksum = result.metadata.find(kChecksumKey); checksum != result.metadata.end())
+    file.expect(checksum->second == checksum_text(crc32(data)), kChecksumKey, ": expected ", checksum->second, ", got ",
+                checksum_text(crc32(data)),
+                "; the file is damaged (a program that changes tensors must remove the entry)");
   for (const Entry& entry : entries)
     result.tensors.push_back({entry.name, tensor_of(entry, data.subspan(entry.begin, entry.end - entry.begin))});
   return result;
@@ -179,22 +170,30 @@ Safetensors read_safetensors(std::span<const uint8_t> bytes, const std::string& 
 
 void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
                        const Metadata& metadata) {
-  std::string header = "{";
-  if (!metadata.empty()) header += dump(kMetadataKey) + ":" + dump(metadata) + ",";
+  Metadata all = metadata;
+  uint32_t checksum = 0;
+  for (const auto& [name, tensor] : tensors) checksum = crc32(bytes_of(tensor.dense()), checksum);
+  all[kChecksumKey] = checksum_text(checksum);
+  for (const auto& [key, value] : all) {
+    expect_utf8(key);
+    expect_utf8(value);
+  }
+  Json members = Json::object();
+  for (const auto& [key, value] : all) members[key] = value;
+  std::string header = "{" + Json(kMetadataKey).dump() + ":" + members.dump();
   std::set<std::string_view> names{kMetadataKey};
   int64_t end = 0;
   for (const auto& [name, tensor] : tensors) {
     check(names.insert(name).second, ErrorKind::usage, "[write_safetensors] tensors: the name \"", name,
           "\" stands twice");
+    expect_utf8(name);
     const int64_t begin = std::exchange(end, end + tensor.numel() * size_of(tensor.dtype()));
-    const auto extents = tensor.shape().extents();
-    header += dump(name) + ":" +
-              dump({{"dtype", type_name(tensor.dtype())},
-                    {"shape", std::vector(extents.begin(), extents.end())},
-                    {"data_offsets", {begin, end}}}) +
-              ",";
+    header += "," + Json(name).dump() + ":" +
+              Json::object({{"dtype", type_name(tensor.dtype())},
+                            {"shape", tensor.shape().extents()},
+                            {"data_offsets", std::array{begin, end}}})
+                  .dump();
   }
-  if (header.back() == ',') header.pop_back();
   header += '}';
   header.append((8 - header.size() % 8) % 8, ' ');  // so that the elements of a mapped file are aligned
 

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "core/error.h"
+#include "core/io/files.h"
 #include "nn/data/mask.h"
 
 namespace lgms::nn {
@@ -66,12 +67,9 @@ class ImageFolder::Names {
   void list(const std::string& folder) {
     Folder& names = folders_[folder];
     names.clear();
-    std::error_code error;
-    for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
-      names[at->path().stem().string()].push_back(at->path().filename().string());
-    check(!error || error == std::errc::no_such_file_or_directory, ErrorKind::data, "[", folder,
-          "] the folder cannot be read: ", error.message());
-    for (auto& [stem, all] : names) std::sort(all.begin(), all.end());
+    if (!io::is_folder(folder)) return;
+    for (const fs::path& path : io::files_in(folder, [](const fs::path&) { return true; }))
+      names[path.stem().string()].push_back(path.filename().string());
   }
 
   std::mutex mutex_;
@@ -104,9 +102,7 @@ fs::path only(const std::vector<std::string>& names, const fs::path& at, const c
   check(matching.size() == 1, ErrorKind::data, "[", folder, "] expected one ", what, " of \"", stem, "\", got ",
         joined(matching), "; keep one of them");
   const fs::path path = at.parent_path() / matching.front();
-  std::error_code ignored;
-  check(fs::is_regular_file(path, ignored), ErrorKind::data, "[", path.string(),
-        "] expected a file, got a folder or a link that leads nowhere");
+  check(io::is_file(path), ErrorKind::data, "[", path.string(), "] expected a file, got a link that leads nowhere");
   return path;
 }
 

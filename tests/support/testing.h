@@ -36,7 +36,7 @@ template <class F>
 std::string error_of(const F& f) {
   try {
     f();
-  } catch (const Error& e) { return e.what(); }
+  } catch (const Error& e) { return e.message(); }
   return "";
 }
 

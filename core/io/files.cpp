@@ -1,0 +1,84 @@
+#include "core/io/files.h"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace lgms::io {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t kLongestName = 255;
+
+}  // namespace
+
+void expect_no_nul(const fs::path& path, ErrorKind kind) {
+  check(path.native().find('\0') == std::string::npos, kind, '[', path.native(),
+        "] expected a path without NUL characters");
+}
+
+Found look_at(const fs::path& path, ErrorKind kind) {
+  expect_no_nul(path, kind);
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  switch (status.type()) {
+    case fs::file_type::not_found: return Found::nothing;
+    case fs::file_type::regular: return Found::file;
+    case fs::file_type::directory: return Found::folder;
+    case fs::file_type::none:
+      fail(kind, '[', path.native(), "] cannot be looked at: ", error.message(),
+           "; check the path and its permissions");
+    default: return Found::other;
+  }
+}
+
+bool is_file(const fs::path& path, ErrorKind kind) { return look_at(path, kind) == Found::file; }
+bool is_folder(const fs::path& path, ErrorKind kind) { return look_at(path, kind) == Found::folder; }
+
+std::vector<fs::path> files_in(const fs::path& folder, const std::function<bool(const fs::path&)>& accepts) {
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    const fs::path& path = entry->path();
+    if (path.filename().native().front() == '.' || !accepts(path)) continue;
+    std::error_code unknown;  // reading it will tell why
+    if (!fs::is_directory(path, unknown)) files.push_back(path);
+  }
+  check(!error, ErrorKind::data, '[', folder.native(), "] the folder cannot be read: ", error.message());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  for (char& c : result)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return result;
+}
+
+std::string lower_extension(const fs::path& path) { return lower(path.extension().native()); }
+
+std::string file_name_of(std::string_view stem, std::string_view extension) {
+  std::string name(stem);
+  for (char& c : name)
+    if (c == '/' || static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '_';
+  for (size_t i = 0; i < name.size() && name[i] == '.'; ++i) name[i] = '_';
+  if (name.empty()) name += '_';
+  if (name.size() + extension.size() > kLongestName) {
+    char hash[20];
+    std::snprintf(hash, sizeof hash, "~%016llx", static_cast<unsigned long long>(hash_of(stem)));
+    size_t keep = kLongestName - extension.size() - 17;
+    while (keep > 0 && (static_cast<unsigned char>(name[keep]) & 0xc0) == 0x80) --keep;  // not within a letter of UTF-8
+    name = name.substr(0, keep) + hash;
+  }
+  return name + std::string(extension);
+}
+
+uint64_t hash_of(std::string_view text) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+
+}  // namespace lgms::io
