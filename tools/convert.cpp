@@ -7,12 +7,14 @@
 #include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/model_file.h"
 #include "lgmsnet/names.h"
+#include "tools/session.h"
 #include "tools/verbs.h"
 
 namespace lgms::tools {
 namespace {
 
 struct Options {
+  Machine machine;
   std::string in, out, recipe;
   std::vector<std::string> classes;
   std::vector<int64_t> size;
@@ -72,6 +74,7 @@ void add_convert(CLI::App& program) {
                    "2D: the sample of a picture's file that is white; default: the largest of its depth, 255 or 65535")
       ->check(CLI::Range(1, 65535));
   verb->add_option("--classes", o->classes, "names of the classes");
+  add_threads(*verb, o->machine);
   verb->callback([o] { run(*o); });
 }
 
