@@ -145,7 +145,8 @@ void add_eval(CLI::App& program) {
   app->add_option("-m,--model", a->model, "Model file (safetensors)");
   app->add_option("--predictions", a->predictions, "Volumes: score the labels STEM.nii.gz of this folder, no model");
   app->add_option("--data", a->data,
-                  "Folder of images/STEM.png and masks/K/STEM.png; volumes: of imagesTr and labelsTr/STEM.nii.gz")
+                  "Folder of images/STEM.png (.jpg, .bmp) and masks/K/STEM.png (.bmp); volumes: of imagesTr and "
+                  "labelsTr/STEM.nii.gz")
       ->required();
   app->add_option("--list", a->list, "List of stems, or a datalist (.json), relative to --data unless absolute")
       ->capture_default_str();

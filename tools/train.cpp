@@ -350,9 +350,10 @@ void add_train(CLI::App& program) {
   auto a = std::make_shared<TrainArguments>();
   a->app = app;
   a->crops = 0;
-  app->add_option("--data", a->data,
-                  "Folder of images/STEM.png and masks/K/STEM.png for the classes K = 0, 1, ...; or of "
-                  "imagesTr/STEM.nii.gz and labelsTr/STEM.nii.gz")
+  app->add_option(
+         "--data", a->data,
+         "Folder of images/STEM.png (.jpg, .bmp) and masks/K/STEM.png (.bmp) for the classes K = 0, 1, ...; or of "
+         "imagesTr/STEM.nii.gz and labelsTr/STEM.nii.gz")
       ->required();
   app->add_option("--train-list", a->train_list,
                   "List of stems, relative to --data unless absolute; volumes: also lines of image,label, or a "
