@@ -90,7 +90,7 @@ inline ImageBytes bmp_of(const ImageFile& file) {
   const auto colours = static_cast<uint32_t>(file.palette.size() / 3);
   ImageBytes bmp{'B', 'M'};
   const auto put = [&bmp](uint32_t value, int count) {
-    for (int k = 0; k < count; ++k) bmp.push_back(static_cast<uint8_t>(value >> 8 * k));
+    for (int k = 0; k < count; ++k) bmp.push_back(k < 4 ? static_cast<uint8_t>(value >> 8 * k) : uint8_t{0});
   };
   put(0, 8);
   put(54 + 4 * colours, 4);
