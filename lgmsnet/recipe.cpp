@@ -12,7 +12,7 @@ namespace lgms {
 namespace {
 
 constexpr int64_t kSide = 32;  // the network halves its input five times
-constexpr int kMiddle = 127;
+constexpr int kMiddle = 127;   // foreground of a mask is above it
 
 // f32 [h, w, 3] with values in 0..255 -> [1, h, w, 3] normalised as the recipe says.
 Tensor normalised(const Recipe& recipe, const Tensor& pixels) {
@@ -104,7 +104,7 @@ Recipe Recipe::from_json(const std::string& text, const std::string& source) {
 }
 
 std::optional<int> Recipe::threshold_of_masks() const {
-  return mask_threshold == kMiddle ? std::optional<int>{} : mask_threshold;
+  return mask_threshold == Recipe{}.mask_threshold ? std::optional<int>{} : mask_threshold;
 }
 
 Tensor make_input(const Recipe& recipe, const TensorView& image) {

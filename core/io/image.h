@@ -19,19 +19,22 @@ inline constexpr int64_t kMaxPixels = int64_t{1} << 27;
 bool is_image_name(const std::filesystem::path& path);
 bool is_mask_name(const std::filesystem::path& path);
 
-// An image to look at: what matters is how bright it is.
+// An image to look at: what matters is how bright it is. pixels: [H, W, channels] from 0, black, to 255, white; f32
+// where samples are of 16 bits or a white is given, else u8.
 struct Picture {
-  Tensor
-      pixels;  // [H, W, channels] from 0, black, to 255, white: u8, or f32 of 16-bit files and where a white is given
+  Tensor pixels;
   int depth = 8;    // 16 where the file's samples are of 16 bits, else 8
   int largest = 0;  // of the samples, of that depth
 };
 
 // channels: 1 (grey) or 3 (RGB). Samples of fewer than 8 bits are spread over 0..255, alpha is dropped, palettes are
 // resolved, grey becomes R = G = B. Colour becomes grey as (77 R + 150 G + 29 B) / 256, which is v where all three are
-// v (JPEG: its own luma). An orientation in EXIF data is not applied. white: the sample that is white; 0: the largest
-// of the file's depth, 255 or 65535. Pixels are min(sample, white) * 255 / white, so that files of 8 bits keep theirs
-// without one. Throws Error{data} on anything but a complete, intact PNG (every chunk and CRC), JPEG (8-bit, to its end
+// v (JPEG: its own luma). An orientation in EXIF data is not applied.
+//
+// white: the sample that is white; 0: the largest of the file's depth, 255 or 65535. Pixels are
+// min(sample, white) * 255 / white: without a white, files of 8 bits keep theirs.
+//
+// Throws Error{data} on anything but a complete, intact PNG (every chunk and CRC), JPEG (8-bit, to its end
 // marker) or BMP (uncompressed) of at most kMaxPixels, all of it checked before the memory for the pixels is taken;
 // Error{device} where there is no such memory. The form for memory calls the image `name` in its errors.
 Picture decode_picture(std::span<const uint8_t> bytes, const std::string& name, int channels, int white = 0);
