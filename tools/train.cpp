@@ -33,6 +33,7 @@ void for_each_argument(Arguments& a, const Visit& visit) {
   visit("network", a.network);
   visit("size", a.size);
   visit("mask-threshold", a.mask_threshold);
+  visit("white", a.white);
   visit("patch", a.patch);
   visit("spacing", a.spacing);
   visit("crops", a.crops);
@@ -96,6 +97,9 @@ void recall(TrainArguments& a, const fs::path& config) {
     check(take(*saved, value), ErrorKind::data, "[", config.string(), "] ", name, ": expected another type, got ",
           saved->dump());
   });
+  // Before there was "white", 127 was written where no threshold was given.
+  if (!arguments->contains("white") && a.app->count("--mask-threshold") == 0 && a.mask_threshold == 127)
+    a.mask_threshold = -1;
   if (!io::is_file(config.parent_path() / "last.safetensors")) return;
   const Json *network = run.find("network"), *classes = run.find("classes");
   check(network != nullptr && classes != nullptr && classes->is_array(), ErrorKind::data, "[", config.string(),
@@ -293,7 +297,7 @@ void train(TrainArguments a) {
   if (a.recipe.empty()) a.recipe = recipe_for(a);
   const bool paper = a.recipe.starts_with("paper");
   if (a.volumes()) {
-    refuse_options(*a.app, {"--size", "--mask-threshold"}, "is for pictures, not for " + a.recipe);
+    refuse_options(*a.app, {"--size", "--mask-threshold", "--white"}, "is for pictures, not for " + a.recipe);
     if (a.crops == 0) a.crops = paper ? 4 : 1;
     if (a.epochs == 0) a.epochs = paper ? 5000 : 100;
     if (a.batch == 0) a.batch = paper ? 4 : 2;
@@ -348,9 +352,10 @@ void add_train(CLI::App& program) {
   auto a = std::make_shared<TrainArguments>();
   a->app = app;
   a->crops = 0;
-  app->add_option("--data", a->data,
-                  "Folder of images/STEM.png and masks/K/STEM.png for the classes K = 0, 1, ...; or of "
-                  "imagesTr/STEM.nii.gz and labelsTr/STEM.nii.gz")
+  app->add_option(
+         "--data", a->data,
+         "Folder of images/STEM.png (.jpg, .bmp) and masks/K/STEM.png (.bmp) for the classes K = 0, 1, ...; or of "
+         "imagesTr/STEM.nii.gz and labelsTr/STEM.nii.gz")
       ->required();
   app->add_option("--train-list", a->train_list,
                   "List of stems, relative to --data unless absolute; volumes: also lines of image,label, or a "
@@ -368,9 +373,13 @@ void add_train(CLI::App& program) {
   app->add_option("--size", a->size, "Pictures: side of the network's input, a multiple of 32")
       ->check(CLI::Range(32, 4096))
       ->capture_default_str();
-  app->add_option("--mask-threshold", a->mask_threshold, "Pictures: a mask is foreground above this value, 0 to 254")
-      ->check(CLI::Range(0, 254))
-      ->capture_default_str();
+  app->add_option("--mask-threshold", a->mask_threshold,
+                  "Pictures: what of a mask file is above this value, or palette index, is foreground; default: what "
+                  "the file says by itself (0 and 1, 0 and 255, soft edges, ...)")
+      ->check(CLI::Range(0, 65534));
+  app->add_option("--white", a->white,
+                  "Pictures: the sample of a file that is white; default: the largest of its depth, 255 or 65535")
+      ->check(CLI::Range(1, 65535));
   app->add_option("--patch", a->patch,
                   "Volumes: depth, height and width of the network's input, multiples of 32; default: from the median "
                   "size of the training volumes (paper-3d: 96 96 96)")
