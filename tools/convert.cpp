@@ -31,8 +31,7 @@ void run(const Options& o) {
     model.volume_recipe = VolumeRecipe::named(o.recipe);
     if (!o.size.empty()) model.volume_recipe.patch = {o.size.front(), o.size[o.size.size() / 2], o.size.back()};
   }
-  LGMSNet net(model.config);
-  net.store().load(model.tensors, o.in);  // every tensor is there, fits, and is finite
+  const LGMSNet net(model.config, model.tensors, o.in);  // every tensor is there, fits, and is finite
   model.tensors = net.store().tensors();
   model.classes = o.classes;
   for (int64_t k = static_cast<int64_t>(o.classes.size()); k < model.config.classes; ++k)
