@@ -10,8 +10,10 @@
 namespace lgms {
 namespace {
 
-// Code, libraries and small objects of the program; the stack and buffers of each further thread.
-constexpr int64_t kProgram = 12'000'000, kThread = 300'000;
+// Small objects to come; the stack and buffers of each thread.
+constexpr int64_t kObjects = 4'000'000, kThread = 300'000;
+// Of the estimate, for what rounding of blocks and the heap's gaps cost: seen up to 1 %.
+constexpr int64_t kSparePercent = 3;
 
 int64_t voxels_of(const Size3& size) { return size[0] * size[1] * size[2]; }
 
@@ -45,8 +47,12 @@ VolumeCost plan_volume(const Config& config, const VolumeRecipe& recipe, const V
   const int64_t native = voxels_of(work.native), resampled = voxels_of(grid.resampled), weights = weight_bytes(config);
   const bool resamples = grid.resampled != transform::reoriented(grid.native, grid.orientation);
   const auto step = [&](const char* name, std::vector<std::pair<std::string, int64_t>> parts) {
-    parts.insert(parts.begin(), {{"program", kProgram + kThread * Context::current().threads()}, {"weights", weights}});
+    parts.insert(parts.begin(), {{"program", work.program_bytes + kObjects + kThread * Context::current().threads()},
+                                 {"weights", weights}});
     std::erase_if(parts, [](const auto& part) { return part.second == 0; });
+    int64_t sum = 0;
+    for (const auto& part : parts) sum += part.second;
+    parts.emplace_back("spare", sum * kSparePercent / 100);
     cost.steps.push_back({name, std::move(parts)});
   };
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -12,6 +11,7 @@
 #include "core/error.h"
 #include "core/io/json.h"
 #include "core/io/safetensors.h"
+#include "core/process_memory.h"
 #include "core/rng.h"
 #include "core/transform/layout.h"
 #include "lgmsnet/lgmsnet.h"
@@ -103,14 +103,6 @@ double timed(Workload& workload, const Arguments& a) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 }
 
-// VmHWM: the most memory that this process ever had.
-double peak_mib() {
-  std::ifstream status("/proc/self/status");
-  for (std::string word; status >> word;)
-    if (word == "VmHWM:" && status >> word) return std::stod(word) / 1024;
-  return 0;
-}
-
 void write_outputs(const std::string& path, NamedTensors outputs, int rank) {
   for (NamedTensor& t : outputs)
     if (t.name == "logits") t.tensor = transform::to_channels_first(t.tensor, rank);
@@ -134,7 +126,7 @@ io::Json report_of(std::vector<double> samples, const Workload& workload, const 
     report["max_ms"] = samples.back();
   }
   report["peak_tensors_mib"] = static_cast<double>(context.allocator()->peak()) / kMiB;
-  report["peak_mib"] = peak_mib();
+  report["peak_mib"] = static_cast<double>(process_memory().peak) / kMiB;
   return report;
 }
 

@@ -7,12 +7,14 @@
 #include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/model_file.h"
 #include "lgmsnet/names.h"
+#include "tools/session.h"
 #include "tools/verbs.h"
 
 namespace lgms::tools {
 namespace {
 
 struct Options {
+  Machine machine;
   std::string in, out, recipe;
   std::vector<std::string> classes;
   std::vector<int64_t> size;
@@ -65,6 +67,7 @@ void add_convert(CLI::App& program) {
         return side > 0 && side % 32 == 0 && side <= 16384 ? "" : "expected a multiple of 32, got " + s;
       });
   verb->add_option("--classes", o->classes, "names of the classes");
+  add_threads(*verb, o->machine);
   verb->callback([o] { run(*o); });
 }
 

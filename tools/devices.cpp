@@ -6,15 +6,18 @@
 #include "core/io/json.h"
 #include "core/isa.h"
 #include "core/thread_pool.h"
+#include "tools/session.h"
 #include "tools/verbs.h"
 
 namespace lgms::tools {
 
 void add_devices(CLI::App& program) {
   auto json = std::make_shared<bool>(false);
+  auto machine = std::make_shared<Machine>();
   CLI::App* verb = program.add_subcommand("devices", "What this machine and this build can compute on");
   verb->add_flag("--json", *json, "print JSON");
-  verb->callback([json] {
+  add_threads(*verb, *machine);
+  verb->callback([json, machine] {
     if (*json) {
       std::cout << io::Json::object(
                        {{"cpu", cpu_name()}, {"cpus", available_cpus()}, {"isa", name_of(best_isa())}, {"cuda", false}})

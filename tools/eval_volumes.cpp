@@ -8,6 +8,7 @@
 #include <map>
 
 #include "core/error.h"
+#include "core/io/files.h"
 #include "core/io/image.h"
 #include "core/io/nifti.h"
 #include "core/io/output_file.h"
@@ -74,11 +75,16 @@ class Worst {
   void draw(const fs::path& folder) const {
     if (kept_.empty()) return;
     io::ensure_directory(folder);
-    for (const auto& entry : std::vector<fs::directory_entry>(fs::directory_iterator(folder), {}))
-      if (const std::string name = entry.path().filename().string();
-          std::isdigit(static_cast<unsigned char>(name.front())) != 0 &&
-          name.find_first_not_of("0123456789") == name.find('_') && name.ends_with(".png"))
-        fs::remove(entry.path());  // those of an evaluation before
+    const auto is_ranked = [](const fs::path& path) {
+      const std::string name = path.filename().string();
+      return std::isdigit(static_cast<unsigned char>(name.front())) != 0 &&
+             name.find_first_not_of("0123456789") == name.find('_') && name.ends_with(".png");
+    };
+    for (const fs::path& path : io::files_in(folder, is_ranked)) {  // those of an evaluation before
+      std::error_code error;
+      fs::remove(path, error);
+      check(!error, ErrorKind::output, "[", path.string(), "] cannot be removed: ", error.message());
+    }
     for (int rank = 1; const auto& [dice, kept] : kept_) {
       const io::Volume image = io::read_nifti(kept.of.image);
       const Tensor truth = nn::labels_of(io::read_nifti(kept.of.label), kept.of.label);
@@ -104,8 +110,11 @@ void score(Session& session, const EvalArguments& a, const nn::VolumeList& list,
            const Predict& predict) {
   VolumeReport report(std::move(classes), empty_policy_named(a.empty_policy), a.tolerance);
   Worst worst(a.out.empty() ? 0 : a.worst);
-  check(a.out.empty() || !fs::exists(a.out) || fs::is_directory(a.out), ErrorKind::output, "[", a.out,
-        "] expected a folder, or nothing yet, got a file");
+  if (!a.out.empty()) {
+    const io::Found there = io::look_at(a.out, ErrorKind::output);
+    check(there == io::Found::nothing || there == io::Found::folder, ErrorKind::output, "[", a.out,
+          "] expected a folder, or nothing yet, got a file");
+  }
   StatusLine status;
   for (const nn::VolumeCase& c : list.cases) {
     const size_t done = report.cases().size();
@@ -185,7 +194,7 @@ void eval_volume_model(const EvalArguments& a, ModelFile file) {
           nn::check_same_grid(image.header, c.image, truth, c.label);
           VolumeOptions options;
           options.windows.progress = [&](int64_t done, int64_t all) {
-            status.show(text(bar(static_cast<double>(done) / static_cast<double>(all), 20), " ", what));
+            status.show(what, static_cast<double>(done) / static_cast<double>(all));
           };
           const auto logits = [&](const Tensor& patch) {
             const autograd::NoGrad no_grad;

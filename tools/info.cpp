@@ -7,12 +7,14 @@
 #include "core/io/json.h"
 #include "lgmsnet/model_file.h"
 #include "tools/printing.h"
+#include "tools/session.h"
 #include "tools/verbs.h"
 
 namespace lgms::tools {
 namespace {
 
 struct Options {
+  Machine machine;
   std::string file;
   bool json = false, tensors = false;
 };
@@ -55,6 +57,7 @@ void add_info(CLI::App& program) {
   verb->add_option("file", o->file, "model, .safetensors")->required();
   verb->add_flag("--tensors", o->tensors, "list every tensor");
   verb->add_flag("--json", o->json, "print JSON");
+  add_threads(*verb, o->machine);
   verb->callback([o] { run(*o); });
 }
 

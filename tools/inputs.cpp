@@ -4,16 +4,27 @@
 #include <malloc.h>
 #endif
 
-#include <algorithm>
 #include <iostream>
 #include <map>
 #include <set>
 
 #include "core/error.h"
+#include "core/io/files.h"
 
 namespace lgms::tools {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+// Where a path leads to, links followed as far as they exist.
+fs::path place_of(const fs::path& path) {
+  std::error_code error;
+  const fs::path place = fs::weakly_canonical(path, error);
+  return error ? fs::absolute(path, error).lexically_normal() : place;
+}
+
+}  // namespace
 
 void refuse_options(const CLI::App& app, const std::vector<std::string>& options, const std::string& why) {
   for (const std::string& option : options)
@@ -24,17 +35,13 @@ std::vector<fs::path> files_of(const std::vector<std::string>& inputs, const std
                                const std::function<bool(const fs::path&)>& accepts) {
   std::vector<fs::path> files;
   for (const fs::path input : inputs) {
-    if (!fs::is_directory(input)) {
+    std::error_code unknown;  // reading it will tell why
+    if (!fs::is_directory(input, unknown)) {
       files.push_back(input);
       continue;
     }
-    std::vector<fs::path> inside;
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(input, error))
-      if (entry.is_regular_file() && accepts(entry.path())) inside.push_back(entry.path());
-    check(!error, ErrorKind::data, "[", input.string(), "] the folder cannot be read: ", error.message());
+    const std::vector<fs::path> inside = io::files_in(input, accepts);
     check(!inside.empty(), ErrorKind::usage, "[", input.string(), "] expected ", kinds, " in the folder, got none");
-    std::sort(inside.begin(), inside.end());
     files.insert(files.end(), inside.begin(), inside.end());
   }
   return files;
@@ -43,20 +50,22 @@ std::vector<fs::path> files_of(const std::vector<std::string>& inputs, const std
 void check_outputs(const std::vector<fs::path>& files, bool overwrite,
                    const std::function<std::vector<fs::path>(const fs::path&)>& outputs) {
   std::map<fs::path, fs::path> owner;
-  for (const fs::path& file : files)
+  std::set<fs::path> inputs;
+  for (const fs::path& file : files) {
+    std::error_code unknown;
+    if (fs::status(file, unknown).type() == fs::file_type::none) continue;  // reading it will tell why
+    inputs.insert(place_of(file));
     for (const fs::path& path : outputs(file)) {
       const auto [before, fresh] = owner.emplace(path, file);
       check(fresh, ErrorKind::usage, "[predict] ", before->second.string(), " and ", file.string(),
             " would both write ", path.string(), "; predict them into different folders");
     }
-  std::set<fs::path> inputs;
-  std::error_code ignored;
-  for (const fs::path& file : files) inputs.insert(fs::weakly_canonical(file, ignored));
+  }
   for (const auto& [path, file] : owner) {
-    check(!inputs.contains(fs::weakly_canonical(path, ignored)), ErrorKind::usage, "[", path.string(),
+    check(!inputs.contains(place_of(path)), ErrorKind::usage, "[", path.string(),
           "] is an input; choose another output folder");
-    check(overwrite || !fs::exists(path), ErrorKind::usage, "[", path.string(),
-          "] exists already; --overwrite replaces it");
+    const bool there = io::look_at(path, ErrorKind::output) != io::Found::nothing;
+    check(overwrite || !there, ErrorKind::usage, "[", path.string(), "] exists already; --overwrite replaces it");
   }
 }
 
@@ -76,7 +85,7 @@ void for_each_file(Session& session, StatusLine& status, const std::vector<fs::p
     } catch (const Error& e) {
       if (e.kind() != ErrorKind::data || files.size() == 1) throw;
       ++failed;
-      status.print(text("lgmsnet: ", e.what()));
+      status.print("lgmsnet: " + e.message());
     }
   }
   status.clear();

@@ -14,8 +14,8 @@ namespace lgms::tools {
 // Throws Error{usage} where one of these options was given: "[predict] --patch " and why.
 void refuse_options(const CLI::App& app, const std::vector<std::string>& options, const std::string& why);
 
-// The files named and, of the folders named, those that `accepts`, sorted within a folder. kinds: what a folder should
-// hold, for the message. Throws Error{data} where a folder cannot be read, Error{usage} where it holds none.
+// The files named and, of the folders named, those that `accepts`, as io::files_in finds them. kinds: what a folder
+// should hold, for the message. Throws Error{data} where a folder cannot be read, Error{usage} where it holds none.
 std::vector<std::filesystem::path> files_of(const std::vector<std::string>& inputs, const std::string& kinds,
                                             const std::function<bool(const std::filesystem::path&)>& accepts);
 

@@ -9,6 +9,7 @@
 #include "core/io/image.h"
 #include "core/io/npy.h"
 #include "core/io/output_file.h"
+#include "core/process_memory.h"
 #include "core/transform/layout.h"
 #include "lgmsnet/recipe.h"
 #include "tools/inputs.h"
@@ -79,8 +80,8 @@ void predict_images(const PredictArguments& a, ModelFile loaded) {
 
   StatusLine status;
   for_each_file(session, status, files, "images", a.out, [&](const fs::path& file, size_t i) {
-    status.show(text(bar(static_cast<double>(i) / static_cast<double>(files.size()), 20), " ", i, " of ", files.size(),
-                     "  ", file.string()));
+    status.show(text(i, " of ", files.size(), "  ", file.string()),
+                static_cast<double>(i) / static_cast<double>(files.size()));
     predict_one(model, file, a);
   });
 }
@@ -93,7 +94,9 @@ ModelFile load_lean(const PredictArguments& a) {
 }
 
 // What each rank of models knows; anything else that is given is a mistake, not to be passed over.
-void predict(const PredictArguments& a, const CLI::App& app) {
+void predict(PredictArguments& a, const CLI::App& app) {
+  const ProcessMemory before = process_memory();
+  a.program_bytes = before.anonymous + before.mapped;
   ModelFile file = load_lean(a);
   const bool volumes = file.config.rank == 3;
   if (volumes)

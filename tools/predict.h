@@ -14,6 +14,7 @@ struct PredictArguments {
   std::vector<std::string> inputs;
   bool probabilities = false, overwrite = false;
   Machine machine;
+  int64_t program_bytes = 0;  // memory of the process before anything was read
   // 2D
   double threshold = -1;
   bool overlay = false, native_size = false;

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/io/bytes.h"
+#include "core/io/files.h"
 #include "core/io/image.h"
 #include "core/io/json.h"
 #include "core/io/nifti.h"
@@ -98,7 +99,7 @@ class Prediction {
     for (const fs::path& file : files)
       check(outputs_of(a_, file, 1).statistics != labels_json(), ErrorKind::usage, "[", file.string(),
             "] its statistics would be written over the classes' names, ", labels_json().string(), "; rename it");
-    if (a_.overwrite || !fs::exists(labels_json())) return;
+    if (a_.overwrite || io::look_at(labels_json(), ErrorKind::output) == io::Found::nothing) return;
     const io::Bytes there = io::read_file(labels_json());
     check(std::string(there.begin(), there.end()) == names_text(), ErrorKind::usage, "[", labels_json().string(),
           "] names other classes; choose another output folder, --overwrite replaces it");
@@ -111,7 +112,8 @@ class Prediction {
                         .affine = header.affine,
                         .mirror = a_.mirror,
                         .components = a_.keep_largest || a_.min_volume > 0,
-                        .whole_volumes = a_.preview || a_.probabilities});
+                        .whole_volumes = a_.preview || a_.probabilities,
+                        .program_bytes = a_.program_bytes});
   }
 
   // Absent where the header cannot be used: that is reported when its turn comes.
@@ -218,8 +220,9 @@ class Prediction {
     options.windows.progress = [&](int64_t done, int64_t all) {
       const double share = static_cast<double>(done) / static_cast<double>(all),
                    took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-      status_.show(text(bar(share, 20), ' ', done, " of ", all, " windows  ", what,
-                        done > 0 ? "  " + duration(took / share - took) + " left" : ""));
+      status_.show(
+          text(done, " of ", all, " windows  ", what, done > 0 ? "  " + duration(took / share - took) + " left" : ""),
+          share);
     };
     if (a_.probabilities) {
       spool.emplace(a_.out, model_.config.classes);

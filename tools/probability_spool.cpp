@@ -28,27 +28,37 @@ void all_of(const std::filesystem::path& folder, const char* action, char* bytes
   }
 }
 
+// A file without a name; where the file system has none such, one whose name is taken away at once.
+int nameless_file(const std::filesystem::path& folder) {
+  int descriptor = -1;
+#ifdef O_TMPFILE
+  descriptor = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (descriptor >= 0) return descriptor;
+  if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT) fail_with(folder, "created");
+#endif
+  std::string name = (folder / ".lgms-probabilities-XXXXXX").string();
+  descriptor = ::mkostemp(name.data(), O_CLOEXEC);
+  if (descriptor < 0) fail_with(folder, "created");
+  ::unlink(name.c_str());
+  return descriptor;
+}
+
 }  // namespace
 
 ProbabilitySpool::ProbabilitySpool(const std::filesystem::path& folder, int64_t classes) : folder_(folder) {
-  for (int64_t k = 0; k < classes; ++k) {
-    std::string name = (folder / ".probabilities_XXXXXX").string();
-    const int descriptor = ::mkostemp(name.data(), O_CLOEXEC);
-    if (descriptor < 0) fail_with(folder, "created");
-    ::unlink(name.c_str());
-    descriptors_.push_back(descriptor);
-  }
+  files_.reserve(static_cast<size_t>(classes));
+  for (int64_t k = 0; k < classes; ++k) files_.emplace_back(nameless_file(folder));
 }
 
-ProbabilitySpool::~ProbabilitySpool() {
-  for (int descriptor : descriptors_) ::close(descriptor);
+ProbabilitySpool::Descriptor::~Descriptor() {
+  if (number >= 0) ::close(number);
 }
 
 void ProbabilitySpool::add(const Size3& at, const TensorView& p) {
   const Shape& s = p.shape();
   slabs_.push_back({at, {s[0], s[1], s[2]}});
   std::vector<float> line(static_cast<size_t>(s[1] * s[2]));  // a slice of one class
-  const auto classes = static_cast<int64_t>(descriptors_.size());
+  const auto classes = static_cast<int64_t>(files_.size());
   for (int64_t k = 0; k < classes; ++k)
     for (int64_t slice = 0; slice < s[0]; ++slice) {
       const float* from = p.data<float>() + slice * s[1] * s[2] * classes + k;
@@ -56,7 +66,7 @@ void ProbabilitySpool::add(const Size3& at, const TensorView& p) {
         v = *from;
         from += classes;
       }
-      const int descriptor = descriptors_[static_cast<size_t>(k)];
+      const int descriptor = files_[static_cast<size_t>(k)].number;
       all_of(folder_, "written", reinterpret_cast<char*>(line.data()), line.size() * sizeof(float),
              [&](char* bytes, size_t count) { return ::write(descriptor, bytes, count); });
     }
@@ -65,7 +75,7 @@ void ProbabilitySpool::add(const Size3& at, const TensorView& p) {
 Tensor ProbabilitySpool::volume(const VolumeGrid& grid, const std::array<int, 3>& axes, int64_t label) const {
   const NativeFrame frame = native_frame(grid, axes);
   const Tensor volume = Tensor::full({grid.native[0], grid.native[1], grid.native[2], 1}, label == 0 ? 1 : 0);
-  const int descriptor = descriptors_[static_cast<size_t>(label)];
+  const int descriptor = files_[static_cast<size_t>(label)].number;
   if (::lseek(descriptor, 0, SEEK_SET) < 0) fail_with(folder_, "read");
   std::vector<float> line;
   for (const Slab& slab : slabs_) {

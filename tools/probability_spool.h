@@ -1,6 +1,8 @@
 #pragma once
 // Probabilities of a volume on their way to files, class by class, without ever being in memory together.
 #include <filesystem>
+#include <utility>
+#include <vector>
 
 #include "lgmsnet/volume_inference.h"
 
@@ -12,10 +14,6 @@ class ProbabilitySpool {
  public:
   // Throws Error{output} where the folder cannot be written to.
   ProbabilitySpool(const std::filesystem::path& folder, int64_t classes);
-  ~ProbabilitySpool();
-  ProbabilitySpool(const ProbabilitySpool&) = delete;
-  ProbabilitySpool& operator=(const ProbabilitySpool&) = delete;
-
   // As NativeLabels::ProbabilitySink. Throws Error{output} where the disk is full.
   void add(const Size3& at, const TensorView& probabilities);
   // f32 [D, H, W, 1] as the file; voxels that never came are background.
@@ -26,7 +24,13 @@ class ProbabilitySpool {
     Size3 at, size;
   };
   std::vector<Slab> slabs_;
-  std::vector<int> descriptors_;  // of each class: its values, slab after slab
+  struct Descriptor {
+    explicit Descriptor(int opened) : number(opened) {}
+    Descriptor(Descriptor&& other) noexcept : number(std::exchange(other.number, -1)) {}
+    ~Descriptor();
+    int number;
+  };
+  std::vector<Descriptor> files_;  // of each class: its values, slab after slab
   std::filesystem::path folder_;
 };
 

@@ -3,9 +3,9 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdio>
 
 #include "core/error.h"
+#include "tools/status_line.h"
 
 namespace lgms::tools {
 namespace {
@@ -30,10 +30,14 @@ void handle(void (*handler)(int)) {
 
 }  // namespace
 
-void add_machine(CLI::App& app, Machine& machine) {
+void add_threads(CLI::App& app, Machine& machine) {
   app.add_option("-t,--threads", machine.threads, "Threads; 0: all CPUs that this process may use")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
+}
+
+void add_machine(CLI::App& app, Machine& machine) {
+  add_threads(app, machine);
   app.add_option("--device", machine.device, "Where to compute; cpu is all there is")
       ->check(CLI::IsMember({"cpu"}))
       ->capture_default_str();
@@ -44,10 +48,7 @@ Session::Session(const Machine& machine, bool lean)
                 .isa = {},
                 .memory_limit = 0,
                 .lean = lean,
-                .log =
-                    [](std::string_view line) {
-                      std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
-                    },
+                .log = [](std::string_view line) { StatusLine::note(line); },
                 .executor = {}}),
       scope_(context_) {
   token = &context_.stop();

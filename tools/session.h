@@ -6,12 +6,14 @@
 
 namespace lgms::tools {
 
-// -t, --threads: 0 is every CPU that this process may use. --device: cpu is all there is so far.
+// -t, --threads, which every verb takes: 0 is every CPU that this process may use. --device: cpu is all there is so
+// far.
 struct Machine {
   int threads = 0;
   std::string device = "cpu";
 };
 void add_machine(CLI::App& app, Machine& machine);
+void add_threads(CLI::App& app, Machine& machine);  // the first alone: for verbs that do not compute
 
 // lean: ContextOptions::lean. A context that is current for its lifetime and whose stop token SIGINT and SIGTERM set; a
 // second signal ends the process at once with 130. One at a time.

@@ -4,11 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+
+#include "tools/printing.h"
 
 namespace lgms::tools {
 namespace {
@@ -20,6 +23,16 @@ bool is_terminal() {
   return isatty(STDERR_FILENO) && kind != nullptr && std::strcmp(kind, "dumb") != 0;
 }
 
+constexpr const char* kClear = "\r\033[K";
+std::atomic<bool> on_screen{false};  // a line that has not ended
+
+// "[#####     ]".
+std::string bar(double done) {
+  constexpr int width = 20;
+  const int full = std::clamp(static_cast<int>(std::lround(done * width)), 0, width);
+  return '[' + std::string(static_cast<size_t>(full), '#') + std::string(static_cast<size_t>(width - full), ' ') + ']';
+}
+
 size_t columns() {
   winsize size{};
   return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u : 79u;
@@ -29,37 +42,35 @@ size_t columns() {
 
 StatusLine::StatusLine() : terminal_(is_terminal()), last_(terminal_ ? 0 : now()) {}
 
-void StatusLine::show(const std::string& text) {
+void StatusLine::show(const std::string& text, double done) {
   const double time = now();
   if (time - last_ < (terminal_ ? 0.1 : 30)) return;
   last_ = time;
   if (!terminal_) {
-    std::fprintf(stderr, "%s\n", text.c_str());
+    std::fprintf(stderr, "%s\n", printable(text).c_str());
     return;
   }
-  std::fprintf(stderr, "\r\033[K%s", text.substr(0, columns()).c_str());
+  const std::string line = printable((done < 0 ? "" : bar(done) + ' ') + text);
+  std::fprintf(stderr, "%s%s", kClear, line.substr(0, columns()).c_str());
   std::fflush(stderr);
   shown_ = true;
+  on_screen = true;
 }
 
 void StatusLine::print(const std::string& text) {
-  clear();
-  std::fprintf(stderr, "%s\n", text.c_str());
+  note(text);
+  shown_ = false;
   if (!terminal_) last_ = now();
 }
 
-void StatusLine::clear() {
-  if (shown_) std::fputs("\r\033[K", stderr);
-  shown_ = false;
+void StatusLine::note(std::string_view text) {
+  std::fprintf(stderr, "%s%s\n", on_screen.exchange(false) ? kClear : "", printable(text).c_str());
 }
 
-std::string bar(double done, int width) {
-  const int full = std::clamp(static_cast<int>(std::lround(done * width)), 0, width);
-  std::string drawn(static_cast<size_t>(width) + 2, ' ');
-  drawn.front() = '[';
-  drawn.back() = ']';
-  std::fill_n(drawn.begin() + 1, full, '#');
-  return drawn;
+void StatusLine::clear() {
+  if (shown_) std::fputs(kClear, stderr);
+  if (shown_) on_screen = false;
+  shown_ = false;
 }
 
 std::string duration(double seconds) {

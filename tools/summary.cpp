@@ -7,12 +7,14 @@
 #include "core/io/json.h"
 #include "lgmsnet/model_file.h"
 #include "lgmsnet/shapes.h"
+#include "tools/session.h"
 #include "tools/verbs.h"
 
 namespace lgms::tools {
 namespace {
 
 struct Options {
+  Machine machine;
   std::string config = "2d", model;
   std::vector<int64_t> size;
   int64_t batch = 1;
@@ -108,6 +110,7 @@ void add_summary(CLI::App& program) {
   verb->add_option("--size", o->size, "sides of the input: one for all, or height width (3D: depth height width)");
   verb->add_option("--batch", o->batch, "images")->capture_default_str()->check(CLI::Range(int64_t{1}, int64_t{4096}));
   verb->add_flag("--json", o->json, "print JSON");
+  add_threads(*verb, o->machine);
   verb->callback([o] { run(*o); });
 }
 

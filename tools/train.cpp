@@ -71,7 +71,8 @@ bool take(const Json& json, std::string& value) { return value = json.string(), 
 template <class T>
 std::enable_if_t<std::is_integral_v<T>, bool> take(const Json& json, T& value) {
   value = static_cast<T>(json.integer());
-  return json.is_integer() && (std::is_same_v<T, uint64_t> ? json.fits_uint64() : json.integer() == static_cast<int64_t>(value));
+  return json.is_integer() &&
+         (std::is_same_v<T, uint64_t> ? json.fits_uint64() : json.integer() == static_cast<int64_t>(value));
 }
 bool take(const Json& json, double& value) { return value = json.number(), json.is_number(); }
 template <class T>
@@ -221,10 +222,10 @@ void Run::write_config(const nn::Settings& settings) const {
 
 void Run::on_step(const nn::StepReport& r) {
   const double done = static_cast<double>(r.batch) / static_cast<double>(r.batches);
-  status_.show(text("epoch ", r.epoch, "/", r.epochs, " ", status_.terminal() ? bar(done, 20) + " " : "", r.batch, "/",
-                    r.batches, "  loss ", fixed(r.loss, 4), "  ", fixed(r.images_per_second, 1),
-                    a_.volumes() ? " patches/s  waiting " : " images/s  waiting ", percent(r.waiting), "  ",
-                    duration(r.seconds_left), " left"));
+  status_.show(text("epoch ", r.epoch, "/", r.epochs, " ", r.batch, "/", r.batches, "  loss ", fixed(r.loss, 4), "  ",
+                    fixed(r.images_per_second, 1), a_.volumes() ? " patches/s  waiting " : " images/s  waiting ",
+                    percent(r.waiting), "  ", duration(r.seconds_left), " left"),
+               done);
 }
 
 void Run::on_epoch(const nn::Table& metrics, bool best) {
