@@ -1,5 +1,7 @@
 #include "nn/data/loader.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -161,4 +163,21 @@ TEST_CASE("loader: a batch that no epoch has is refused") {
     CHECK(testing::error_of([&] {
             Loader(data, prepare, {.batch = 2, .first = first});
           }).starts_with("[loader] first: expected 0 to 3, got "));
+}
+
+TEST_CASE("loader: no thread is an error of the machine") {
+  pthread_attr_t before, huge;
+  REQUIRE(pthread_getattr_default_np(&before) == 0);
+  pthread_attr_init(&huge);
+  REQUIRE(pthread_attr_setstacksize(&huge, size_t{1} << 46) == 0);  // more than there are addresses
+  REQUIRE(pthread_setattr_default_np(&huge) == 0);
+  const Dataset data = numbers(6);
+  try {
+    const Loader loader(data, prepare, {.batch = 2});
+    CHECK_MESSAGE(false, "expected no thread");
+  } catch (const Error& e) {
+    CHECK(e.kind() == ErrorKind::device);
+    CHECK(e.message().starts_with("[threads] "));
+  }
+  CHECK(pthread_setattr_default_np(&before) == 0);
 }

@@ -3,6 +3,7 @@
 
 #include "autograd/ops.h"
 #include "core/error.h"
+#include "core/io/files.h"
 #include "core/io/image.h"
 #include "core/io/output_file.h"
 #include "nn/data/augment.h"
@@ -20,8 +21,7 @@ constexpr kernels::Sgd kSgd{.rate = 0, .momentum = 0.9, .weight_decay = 1e-4};
 
 int64_t class_folders(const fs::path& data) {
   int64_t k = 0;
-  std::error_code ignored;
-  while (fs::is_directory(data / "masks" / std::to_string(k), ignored)) ++k;
+  while (io::is_folder(data / "masks" / std::to_string(k))) ++k;
   check(k > 0, ErrorKind::data, "[", (data / "masks" / "0").string(),
         "] no such folder: expected the masks of the first class");
   return k;
