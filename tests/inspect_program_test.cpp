@@ -132,7 +132,7 @@ TEST_CASE("models: not a number, a newer format, no recipe: exit 4, with the fil
   save_model(folder / "good.safetensors", model);
   io::Safetensors raw = io::read_safetensors(folder / "good.safetensors");
   io::Metadata newer = raw.metadata, bare;
-  newer["lgms.format"] = "2";
+  newer["lgms.format"] = std::to_string(2);
   io::write_safetensors(folder / "newer.safetensors", raw.tensors, newer);
   io::write_safetensors(folder / "bare.safetensors", raw.tensors, bare);
   raw.tensors[0].tensor = Tensor::full(raw.tensors[0].tensor.shape(), NAN);

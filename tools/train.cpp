@@ -2,6 +2,7 @@
 #include "tools/train.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <iostream>
 #include <set>
@@ -54,10 +55,29 @@ std::string shown(const Json& json) {
 
 bool is_given(const TrainArguments& a, const std::string& option) { return a.app->count("--" + option) > 0; }
 
+// Whether whole numbers are what was typed: CLI11 takes -1 for the largest one of its type, and 010 for 8.
+template <class T>
+bool is_typed(const std::vector<std::string>& typed, const T& value) {
+  if constexpr (std::is_same_v<T, std::vector<int64_t>>) {
+    for (size_t i = 0; i < value.size(); ++i)
+      if (!is_typed({typed[i]}, value[i])) return false;
+  } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+    const std::string& digits = typed.back();
+    T number{};
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    return error == std::errc() && end == digits.data() + digits.size() && number == value;
+  }
+  return true;
+}
+
 void check_options(const TrainArguments& a) {
   for_each_option(a, [&](const char* name, const auto& value, const Allowed& allowed, const char*) {
-    check(!is_given(a, name) || allows(allowed, value), ErrorKind::usage, "[train] --", name, ": expected ",
-          description(allowed, value), ", got ", shown(value));
+    if (!is_given(a, name)) return;
+    const std::vector<std::string> typed = a.app->get_option(std::string("--") + name)->results();
+    std::string got;
+    for (const std::string& word : typed) got.append(got.empty() ? "" : " ").append(word);
+    check(is_typed(typed, value) && allows(allowed, value), ErrorKind::usage, "[train] --", name, ": expected ",
+          description(allowed, value), ", got ", got);
   });
 }
 
