@@ -1,5 +1,6 @@
 #include "lgmsnet/model_file.h"
 
+#include "core/io/class_names.h"
 #include "core/io/safetensors.h"
 #include "lgmsnet/json.h"
 #include "lgmsnet/names.h"
@@ -28,6 +29,7 @@ std::vector<std::string> class_names(const std::string* json, const Config& conf
     check(name.is_string(), ErrorKind::model, "[", source, "] lgms.classes: expected names, got ", name.dump());
     names.push_back(name.string());
   }
+  io::check_class_names(names, ErrorKind::model, "[" + source + "] lgms.classes");
   return names;
 }
 
@@ -40,7 +42,7 @@ ModelFile load_model(const std::filesystem::path& path, const std::string& recip
     check(*format == std::to_string(kFormat), ErrorKind::model, "[", source, "] lgms.format: expected ", kFormat,
           ", got ", *format, "; a newer lgmsnet wrote this file, update to read it");
   ModelFile model;
-  model.tensors = strip_prefix(std::move(file.tensors));
+  model.tensors = with_our_names(std::move(file.tensors));
   const std::string *config = find(file.metadata, "lgms.config"), *recipe = find(file.metadata, "lgms.recipe");
   model.config = config ? Config::from_json(*config, source) : config_of(model.tensors, source);
   nn::in_order(parameter_specs(model.config), model.tensors, source);

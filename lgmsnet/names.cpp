@@ -49,10 +49,30 @@ class Reader {
 
 }  // namespace
 
-NamedTensors strip_prefix(NamedTensors tensors) {
-  for (const std::string prefix : {"module.", "backbone."})
-    if (std::all_of(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name.starts_with(prefix); }))
-      for (auto& [name, tensor] : tensors) name.erase(0, prefix.size());
+NamedTensors with_our_names(NamedTensors tensors) {
+  constexpr std::string_view prefixes[] = {"module.", "_orig_mod.", "model.", "net.", "network.", "backbone."};
+  size_t cut = 0;
+  for (bool again = !tensors.empty(); again;) {
+    again = false;
+    for (const std::string_view prefix : prefixes) {
+      if (!std::all_of(tensors.begin(), tensors.end(),
+                       [&](const auto& t) { return std::string_view(t.name).substr(cut).starts_with(prefix); }))
+        continue;
+      cut += prefix.size();
+      again = true;
+    }
+  }
+  for (auto& [name, tensor] : tensors) name.erase(0, cut);
+  constexpr std::string_view counter = ".num_batches_tracked", mean = ".running_mean";
+  if (std::any_of(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name.ends_with(counter); }))
+    return tensors;
+  const size_t count = tensors.size();
+  for (size_t i = 0; i < count; ++i) {
+    const std::string& name = tensors[i].name;
+    if (!name.ends_with(mean)) continue;
+    std::string missing = name.substr(0, name.size() - mean.size()).append(counter);
+    tensors.push_back({std::move(missing), Tensor::zeros({}, DType::i64)});
+  }
   return tensors;
 }
 

@@ -16,10 +16,6 @@ struct Folder : testing::Folder {
     fs::create_directories(path() / "images");
     fs::create_directories(path() / "masks" / "0");
   }
-  fs::path list(const std::string& text) const {
-    io::write_file(path() / "list.txt", text);
-    return path() / "list.txt";
-  }
   void image(const std::string& stem, const Shape& shape = {4, 6, 3}) const {
     io::write_png(path() / "images" / (stem + ".png"), testing::integers(shape, 1, DType::u8));
   }
@@ -33,22 +29,6 @@ struct Folder : testing::Folder {
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
-
-TEST_CASE("dataset: lists take spaces, brackets, CR LF, blank lines and a byte order mark") {
-  const Folder folder;
-  CHECK(read_list(folder.list("\xEF\xBB\xBF"
-                              "benign (1)\r\n\r\n  a b \n\nlast")) ==
-        std::vector<std::string>{"benign (1)", "a b", "last"});
-}
-
-TEST_CASE("dataset: lists that are absent, empty or name a stem twice are errors that name the file") {
-  const Folder folder;
-  CHECK(contains(testing::error_of([&] { read_list(folder / "none.txt"); }), "none.txt] cannot be read"));
-  CHECK(contains(testing::error_of([&] { read_list(folder.path()); }), "cannot be read"));
-  CHECK(contains(testing::error_of([&] { read_list(folder.list("\n \n")); }), "expected names"));
-  CHECK(contains(testing::error_of([&] { read_list(folder.list("a\nb\na\n")); }),
-                 "line 3: expected each name once, got \"a\" again (line 1)"));
-}
 
 TEST_CASE("dataset: an example is an image and one mask channel per class") {
   const Folder folder;

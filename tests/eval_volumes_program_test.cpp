@@ -117,6 +117,67 @@ TEST_CASE("eval: names of the classes come from dataset.json; other labels are r
   CHECK(contains(other.err, "predicted/a.nii.gz] labels: expected integers from 0 to 3, got 4"));
 }
 
+TEST_CASE("eval: ignore is no class, and two classes have two names") {
+  const Bench bench;
+  for (const auto& [labels, part] : std::vector<std::pair<std::string, std::string>>{
+           {R"({"background": 0, "box": 1, "ignore": 2})", "not annotated"},
+           {R"({"0": "background", "1": "box", "2": "ignore"})", "not annotated"},
+           {R"({"0": "background", "1": "x", "2": "x"})", "each name once"},
+           {R"({"background": 0, "x": 1, "x": 2})", "x"},
+           {R"({"0": "background", "1": "x", "2": ""})", "empty"},
+           {R"({"0": "background", "1": "x", "2": "\u001b[31m"})", "control"}}) {
+    CAPTURE(labels);
+    io::write_file(bench / "data/dataset.json", "{\"labels\": " + labels + "}");
+    const Outcome outcome = bench.eval_files();
+    CAPTURE(outcome.err);
+    CHECK(outcome.code == 3);
+    CHECK(contains(outcome.err, "dataset.json]"));
+    CHECK(contains(outcome.err, part));
+  }
+}
+
+TEST_CASE("eval: labels that are nearly integers are rounded, and what was done to a file is said once") {
+  const Bench bench;
+  Tensor nearly = bench.labels(1, 0).to(DType::f32);
+  for (float& v : nearly.span<float>())
+    if (v == 1) v = 0.99999994f;
+  fs::remove(bench / "predicted/a.nii.gz");
+  io::write_nifti(bench / "predicted/a.NII.GZ", nearly, io::make_nifti_header(bench.size, bench.affine));
+  const Outcome outcome = bench.eval_files({"--json"});
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(nlohmann::json::parse(outcome.out)["cases"][0]["classes"]["label 1"]["dice"].get<double>() == 0.75);
+  const std::string note = "a.NII.GZ] labels: 64 were rounded to integers, the first 0.99999994 at voxel i 3, j 2, k 1";
+  CHECK(contains(outcome.err, note));
+  CHECK(outcome.err.find(note) == outcome.err.rfind(note));
+
+  bench.write_labels("predicted/a.nii", bench.labels(0, 0));
+  const Outcome two = bench.eval_files();
+  CHECK(two.code == 3);
+  CHECK(contains(two.err, "predicted/a.NII.GZ] expected one volume called \"a\", got another, "));
+  CHECK(contains(two.err, "predicted/a.nii;"));
+}
+
+TEST_CASE("eval: no output leaves its folder, whatever the list calls the cases") {
+  const Bench bench;
+  io::ensure_directory(bench / "far/predicted");
+  io::ensure_directory(bench / "far/away");
+  for (const char* kind : {"imagesTr", "labelsTr"})
+    fs::copy_file(bench / "data" / kind / "a.nii.gz",
+                  bench / "data" / (std::string(kind) == "imagesTr" ? "i.nii.gz" : "l.nii.gz"));
+  fs::rename(bench / "predicted/a.nii.gz", bench / "far/x.nii.gz");
+  fs::copy_file(bench / "data/imagesTr/a.nii.gz", bench / "data/x.nii.gz");
+  fs::copy_file(bench / "data/labelsTr/a.nii.gz", bench / "data/imagesTr/../y.nii.gz");
+  fs::remove(bench / "data/x.nii.gz");
+  fs::copy_file(bench / "data/labelsTr/a.nii.gz", bench / "data/x.nii.gz");  // image and label of the stem ../x
+  io::write_file(bench / "data/out.txt", "../x\n");
+  const Outcome outcome =
+      bench.eval({"--predictions", bench / "far/predicted", "--list", "out.txt", "--out", bench / "far/away/scores"});
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(fs::exists(bench / "far/away/scores/worst/1_.._x.png"));
+}
+
 TEST_CASE("eval: a prediction that is absent, of another size or elsewhere in space is an error") {
   const Bench bench;
   bench.write_labels("predicted/a.nii.gz", Tensor::zeros({6, 8, 9, 1}, DType::u8));

@@ -120,6 +120,14 @@ TEST_CASE("convert: a PyTorch checkpoint becomes the same weights with a recipe;
   const Outcome refused = run({"convert", out, "-o", (folder / "again.safetensors").string(), "--recipe", "paper-2d"});
   CHECK(refused.code == 4);
   CHECK_FALSE(fs::exists(folder / "again.safetensors"));
+  for (const char* name : {"\xff", "ignore", "a\x1b[31m", ""}) {
+    CAPTURE(name);
+    const Outcome named =
+        run({"convert", pth, "-o", (folder / "again.safetensors").string(), "--recipe", "paper-2d", "--classes", name});
+    CHECK(named.code == 2);
+    CHECK(contains(named.err, "--classes"));
+    CHECK_FALSE(fs::exists(folder / "again.safetensors"));
+  }
 }
 
 TEST_CASE("models: not a number, a newer format, no recipe: exit 4, with the file and the remedy in the message") {
@@ -147,6 +155,38 @@ TEST_CASE("models: not a number, a newer format, no recipe: exit 4, with the fil
   CHECK(c.code == 4);
   CHECK(contains(c.err, "expected finite numbers"));
   CHECK_FALSE(fs::exists(folder / "out"));
+}
+
+TEST_CASE("models: names of classes that cannot be told apart or written are refused, exit 4") {
+  const testing::Folder folder;
+  save_model(folder / "good.safetensors", untrained());
+  const io::Safetensors raw = io::read_safetensors(folder / "good.safetensors");
+  for (const char* names : {R"([""])", R"(["a\u001b[31m"])", R"(["a\u0000b"])"}) {
+    io::Metadata metadata = raw.metadata;
+    metadata.at("lgms.classes") = names;
+    io::write_safetensors(folder / "named.safetensors", raw.tensors, metadata);
+    const Outcome info = run({"info", (folder / "named.safetensors").string()});
+    CHECK(info.code == 4);
+    CHECK(contains(info.err, "lgms.classes"));
+  }
+}
+
+TEST_CASE("models: weights without the counters of their norms, as old versions of PyTorch saved them, are read") {
+  const testing::Folder folder;
+  save_model(folder / "good.safetensors", untrained());
+  const io::Safetensors raw = io::read_safetensors(folder / "good.safetensors");
+  NamedTensors old;
+  for (const NamedTensor& t : raw.tensors)
+    if (!t.name.ends_with(".num_batches_tracked")) old.push_back(t);
+  REQUIRE(old.size() < raw.tensors.size());
+  io::write_safetensors(folder / "old.safetensors", old, raw.metadata);
+  const ModelFile model = load_model(folder / "old.safetensors");
+  LGMSNet net(model.config);
+  net.store().load(model.tensors, "old");
+  for (const NamedTensor& t : net.store().tensors()) {
+    CAPTURE(t.name);
+    CHECK(testing::max_difference(t.tensor, *raw.find(t.name)) == 0);
+  }
 }
 
 TEST_CASE("gradcheck and devices: run, and say so in JSON") {

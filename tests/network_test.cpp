@@ -50,7 +50,7 @@ TEST_CASE("network: the configuration is read off names and shapes, with or with
     NamedTensors tensors;
     for (const nn::ParameterSpec& spec : parameter_specs(config))
       tensors.push_back({"module." + spec.name, Tensor::zeros(spec.shape, spec.dtype)});
-    CHECK(config_of(strip_prefix(tensors), "test") == config);
+    CHECK(config_of(with_our_names(tensors), "test") == config);
     CHECK(Config::from_json(config.to_json(), "test") == config);
   }
   CHECK(error_of([] {

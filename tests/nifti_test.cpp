@@ -4,6 +4,7 @@
 #include <fstream>
 #include <limits>
 
+#include "core/context.h"
 #include "core/io/bytes.h"
 #include "support/folder.h"
 #include "support/hostile.h"
@@ -15,6 +16,8 @@ using namespace lgms::io;
 using namespace lgms::testing;
 
 namespace {
+
+using Strings = std::vector<std::string>;
 
 const Size3 size{2, 3, 4};
 
@@ -141,7 +144,9 @@ TEST_CASE("nifti: the affine is the sform's, else the qform's, else the spacings
   CHECK(near({{{0, -1.5, 0, -1}, {1, 0, 0, -2}, {0, 0, -2, -3}}}) < 1e-6);
   put_at(file, kPixdim + 4, -1.0f);  // a negative spacing is a spacing
   CHECK(near({{{0, -1.5, 0, -1}, {1, 0, 0, -2}, {0, 0, -2, -3}}}) < 1e-6);
-  put_at(file, kQuatern, 1.0f);
+  put_at(file, kQuatern, std::array<float, 3>{0, std::sqrt(0.5f), std::sqrt(0.5f)});  // a half turn between y and z
+  CHECK(near({{{-1, 0, 0, -1}, {0, 0, -2, -2}, {0, 1.5, 0, -3}}}) < 1e-6);
+  put_at(file, kQuatern, std::array<float, 3>{1, 0, 0});
   put_at(file, kQuatern + 8, 1e-4f);  // rounded to a little more than a unit: a half turn about x
   CHECK(near({{{1, 0, 0, -1}, {0, -1.5, 0, -2}, {0, 0, 2, -3}}}) < 1e-3);
 
@@ -167,6 +172,32 @@ TEST_CASE("nifti: affines that are no frame of space are refused") {
   for (const float spacing : {0.0f, nan, std::numeric_limits<float>::infinity()})
     for (const NiftiBytes& file : {qform, counting()})
       check_refused(with(file, kPixdim + 12, spacing), "pixdim[3]: expected mm above 0");
+}
+
+TEST_CASE("nifti: an sform that is no frame of space is passed over for a good qform, with a note") {
+  std::vector<std::string> notes;
+  Context context({.log = [&notes](std::string_view line) { notes.emplace_back(line); }});
+  const Context::Scope scope(context);
+  const NiftiBytes both = with(with(counting(), kQformCode, int16_t{1}), kSformCode, int16_t{1});
+  std::array<float, 12> flat{}, endless{};
+  flat[0] = flat[4] = flat[9] = 1;
+  endless[0] = endless[5] = endless[10] = 1;
+  endless[3] = std::numeric_limits<float>::infinity();
+  for (const auto& srow : {std::array<float, 12>{}, flat, endless}) {
+    notes.clear();
+    CHECK(decoded(with(both, kSrow, srow)).header.affine == Affine{{{1, 0, 0, 0}, {0, 1.5, 0, 0}, {0, 0, 2, 0}}});
+    CHECK(notes ==
+          std::vector<std::string>{"[file] sform: expected three independent axes, got none; its qform was taken"});
+    check_refused(with(with(both, kSrow, srow), kQformCode, int16_t{0}), "sform: expected three independent axes");
+    check_refused(with(with(both, kSrow, srow), kQuatern, 2.0f), "sform: expected three independent axes; its qform");
+    check_refused(with(with(both, kSrow, srow), kPixdim + 4, 0.0f),
+                  "its qform cannot be used either: [file] pixdim[1]");
+  }
+  notes.clear();
+  const std::array<float, 12> good{0, 0, 3, 1, 2, 0, 0, 2, 0, 1, 0, 3};
+  CHECK(decoded(with(with(both, kSrow, good), kQuatern, 2.0f)).header.affine ==
+        Affine{{{0, 0, 3, 1}, {2, 0, 0, 2}, {0, 1, 0, 3}}});
+  CHECK(notes.empty());
 }
 
 TEST_CASE("nifti: more dimensions are fine where they are 1") {
@@ -210,20 +241,64 @@ TEST_CASE("nifti: header extensions are skipped, offsets that lie are refused") 
   check_refused(gzipped(with(counting(), kVoxOffset, 400.0f)), "header extensions: expected");
 }
 
-TEST_CASE("nifti: a file cut at any byte is refused, and so is one with bytes behind its end") {
+TEST_CASE("nifti: a file cut at any byte is refused") {
   NiftiBytes noise = counting();
   for (size_t i = 352; i < noise.size(); ++i) noise[i] = static_cast<uint8_t>(i * i * 7919 >> 4);
   for (const NiftiBytes& file : {noise, gzipped(noise)}) {
     CHECK(refusal(file) == "accepted");
     CHECK(accepted(truncations(file), decoded) == 0);
-    NiftiBytes longer = file;
-    longer.push_back(0);
-    CHECK(refusal(longer) != "accepted");
   }
-  NiftiBytes longer = counting();
-  longer.push_back(0);
-  check_refused(longer, "expected the 376 bytes that the header claims, got 377; the header is damaged");
-  check_refused(gzipped(longer), "expected the file to end with its last voxel, got more");
+}
+
+TEST_CASE("nifti: what stands behind the last voxel or behind gzip's data is ignored, with a note") {
+  std::vector<std::string> notes;
+  Context context({.log = [&notes](std::string_view line) { notes.emplace_back(line); }});
+  const Context::Scope scope(context);
+  const auto notes_of = [&notes](const NiftiBytes& file) {
+    notes.clear();
+    CHECK(values(decoded(file)) == values(decoded(counting())));
+    return notes;
+  };
+  using Notes = std::vector<std::string>;
+  const auto with_end = [](NiftiBytes file, const NiftiBytes& end) {
+    file.insert(file.end(), end.begin(), end.end());
+    return file;
+  };
+  const NiftiBytes file = counting(), zip = gzipped(file), zeros(512), noise{7, 0, 0x1f, 0x8b, 1};
+  CHECK(notes_of(file).empty());
+  CHECK(notes_of(zip).empty());
+  CHECK(notes_of(with_end(file, noise)) == Notes{"[file] 5 bytes behind the last voxel were ignored"});
+  CHECK(notes_of(gzipped(with_end(file, noise))) == Notes{"[file] 5 bytes behind the last voxel were ignored"});
+  const NiftiBytes many(3 << 20, 1);  // more than is read or inflated at once
+  CHECK(notes_of(with_end(file, many)) == Notes{"[file] 3145728 bytes behind the last voxel were ignored"});
+  CHECK(notes_of(gzipped(with_end(file, many))) == Notes{"[file] 3145728 bytes behind the last voxel were ignored"});
+  for (const NiftiBytes& end : {NiftiBytes{0}, zeros, noise, NiftiBytes{0x1f}, NiftiBytes{0, 0x1f}, many})
+    CHECK(notes_of(with_end(zip, end)) ==
+          Notes{text("[file] ", end.size(), " bytes behind the end of the compressed data were ignored")});
+  CHECK(notes_of(with_end(gzipped(with_end(file, noise)), zeros)).size() == 2);
+
+  // Zeros between members are padding too: Python's gzip passes over them.
+  const NiftiBytes halves =
+      with_end(with_end(gzipped(std::span(file).first(360)), zeros), gzipped(std::span(file).subspan(360)));
+  CHECK(notes_of(halves).empty());
+  CHECK(notes_of(with_end(zip, gzipped(NiftiBytes(3)))) == Notes{"[file] 3 bytes behind the last voxel were ignored"});
+
+  // The marks of a member must be followed by one.
+  check_refused(with_end(zip, {0x1f, 0x8b}), "its compressed data end early");
+  check_refused(with_end(zip, {0x1f, 0x8b, 1, 1, 1}), "cannot be inflated");
+  NiftiBytes damaged = gzipped(with_end(file, noise));
+  damaged[damaged.size() - 5] ^= 1;
+  check_refused(damaged, "incorrect data check");
+  check_refused(with_end(gzipped(std::span(file).first(370)), zeros), "voxels: expected 24 more bytes, got 18");
+}
+
+TEST_CASE("nifti: compressed data behind the voxels are inflated so far and no further") {
+  const NiftiBytes member = gzipped(NiftiBytes(size_t{1} << 24));
+  NiftiBytes bomb = gzipped(counting());
+  for (int i = 0; i < 16; ++i) bomb.insert(bomb.end(), member.begin(), member.end());
+  CHECK(refusal(bomb) == "accepted");
+  bomb.insert(bomb.end(), member.begin(), member.end());
+  check_refused(bomb, "expected its compressed data to end behind the last voxel, got more than 268435456");
 }
 
 TEST_CASE("nifti: compressed files of several members are read; wrong checksums and lengths are refused") {
@@ -233,7 +308,8 @@ TEST_CASE("nifti: compressed files of several members are read; wrong checksums 
     const NiftiBytes second = gzipped(std::span(file).subspan(cut));
     members.insert(members.end(), second.begin(), second.end());
     CHECK(values(decoded(members)) == values(decoded(file)));
-    CHECK(accepted(truncations(members), decoded) == (cut == file.size() ? 1 : 0));  // an empty member may be missing
+    CHECK(accepted(truncations(members), decoded) ==
+          (cut == file.size() ? 2 : 0));  // an empty member, less or more than its first byte
   }
   const NiftiBytes compressed = gzipped(file);
   for (size_t i = 1; i <= 8; ++i) {  // the last eight bytes: CRC and length
@@ -426,6 +502,58 @@ TEST_CASE("nifti: stems") {
   CHECK(!is_nifti_name("a.gz"));
   CHECK(!is_nifti_name("nii"));
   CHECK(!is_nifti_name("x.nii/labels.json"));
+  for (const char* name : {"a/C.NII.GZ", "C.Nii.gz", "C.nii.GZ", "C.NII", "C.nIi"}) {
+    CHECK(is_nifti_name(name));
+    CHECK(nifti_stem(name) == "C");
+  }
+  CHECK(nifti_stem("c.NII.nii.gz") == "c.NII");
+  CHECK(nifti_stem("c.gz") == "c.gz");
+  CHECK(!is_nifti_name(".nii.gz"));
+}
+
+TEST_CASE("nifti: volumes are found by their stems, in upper and lower case, and two of one stem are refused") {
+  const Folder folder;
+  const auto touch = [&](const char* name) {
+    std::filesystem::create_directories((folder / name).parent_path());
+    std::ofstream(folder / name) << 'x';
+  };
+  for (const char* name : {"in/a.nii.gz", "in/B.NII.GZ", "in/c, d.Nii", "in/e.nii.gz", "in/e.NII.gz", "in/f.nii",
+                           "in/f.nii.gz", "in/sub/g.NII", "h.nii", "in/i.gz", "in/.j.nii"})
+    touch(name);
+  std::filesystem::create_directory(folder / "in/k.nii");
+  std::filesystem::create_symlink("nowhere", folder / "in/l.nii");
+  std::filesystem::create_symlink("m.nii", folder / "in/m.nii");
+  NiftiFolders folders;
+  const auto found = [&](const std::string& stem) { return folders.find(folder / "in", stem); };
+  CHECK(found("a") == folder / "in/a.nii.gz");
+  CHECK(found("B") == folder / "in/B.NII.GZ");
+  CHECK(found("c, d") == folder / "in/c, d.Nii");
+  CHECK(found("sub/g") == folder / "in/sub/g.NII");
+  CHECK(found("../h") == folder / "in/../h.nii");
+  CHECK(found((folder / "h").string()) == folder / "h.nii");
+  CHECK(found(".j") == folder / "in/.j.nii");
+  CHECK(found("m") == folder / "in/m.nii");  // a loop of links: whoever reads it says so
+  for (const std::string& stem : Strings{"b", "i", "k", "l", "", "sub/", "no/such", std::string(5000, 'x')})
+    CHECK(found(stem).empty());
+  CHECK(folders.find(folder / "none", "a").empty());
+  for (const auto& [stem, first, second] :
+       std::vector<std::array<std::string, 3>>{{"e", "e.NII.gz", "e.nii.gz"}, {"f", "f.nii", "f.nii.gz"}}) {
+    const std::string message = error_of([&, s = stem] { found(s); });
+    CHECK(message.find("in/" + first + "] expected one volume called \"" + stem + "\", got another, ") !=
+          std::string::npos);
+    CHECK(message.find("in/" + second + ";") != std::string::npos);
+  }
+}
+
+TEST_CASE("nifti: the name decides in upper and lower case whether a file is compressed") {
+  const Folder folder;
+  const Tensor labels = Tensor::zeros({2, 3, 4, 1}, DType::u8);
+  for (const char* name : {"x.nii.gz", "x.NII.GZ", "x.nii.Gz"}) {
+    write_nifti_labels(folder / name, labels, decoded(counting()).header);
+    CHECK(read_file(folder / name)[0] == 0x1f);
+  }
+  write_nifti_labels(folder / "x.NII", labels, decoded(counting()).header);
+  CHECK(read_file(folder / "x.NII").size() == 376);
 }
 
 TEST_CASE("nifti: real volumes are read, and written back voxel by voxel") {

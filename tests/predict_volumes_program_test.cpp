@@ -229,6 +229,28 @@ TEST_CASE("predict volumes: the classes' names of a folder are not lost") {
   CHECK(bench.read_json("labels.json").size() == 3);
 }
 
+TEST_CASE("predict volumes: names in upper and lower case, and as long as any, get their outputs") {
+  const Bench bench;
+  bench.model();
+  bench.volume("in/C.NII.GZ", {9, 10, 11});
+  bench.volume("in/d.Nii", {9, 10, 11});
+  bench.volume("in/" + std::string(251, 'x') + ".nii", {9, 10, 11});
+  const Outcome outcome = bench.predict({bench / "in"}, {"--statistics"});
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  const std::vector<std::string> names = bench.outputs();
+  REQUIRE(names.size() == 7);
+  CHECK(std::vector<std::string>(names.begin(), names.begin() + 5) ==
+        std::vector<std::string>{"C.json", "C.nii.gz", "d.json", "d.nii.gz", "labels.json"});
+  for (size_t i = 5; i < 7; ++i) CHECK(names[i].starts_with(std::string(200, 'x')));
+
+  bench.volume("in/d.nii.gz", {9, 10, 11});
+  const Outcome two = bench.predict({bench / "in"}, {"--overwrite"});
+  CHECK(two.code == 2);
+  CHECK(contains(two.err, "d.Nii"));
+  CHECK(contains(two.err, "d.nii.gz"));
+}
+
 TEST_CASE("predict volumes: usage errors before any work") {
   const Bench bench;
   bench.model();

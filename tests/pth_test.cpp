@@ -84,13 +84,102 @@ TEST_CASE("pth: tensors of every type, transposed, sliced, empty, scalar, and pa
   }
 }
 
-TEST_CASE("pth: a state dict under \"state_dict\" with a prefix, protocol 4, is the same as a bare one") {
+TEST_CASE("pth: a state dict under \"state_dict\", protocol 4, is the same as a bare one") {
   const auto bare = read_pth(formats + "state.pth"), wrapped = read_pth(formats + "wrapped.pth");
   REQUIRE(bare.size() == wrapped.size());
   for (size_t i = 0; i < bare.size(); ++i) {
-    CHECK(bare[i].name == wrapped[i].name);
+    CHECK("module." + bare[i].name == wrapped[i].name);
     CHECK(max_difference(bare[i].tensor, wrapped[i].tensor) == 0);
   }
+}
+
+TEST_CASE("pth: what training scripts keep beside the weights is passed over; tensors with attributes are tensors") {
+  const auto bare = read_pth(formats + "state.pth");
+  for (const char* name : {"training2.pth", "training4.pth", "training5.pth"}) {
+    CAPTURE(name);
+    const auto tensors = read_pth(formats + name);
+    REQUIRE(tensors.size() == bare.size() + 1);
+    for (size_t i = 0; i < bare.size(); ++i) {
+      CHECK(tensors[i].name == "module._orig_mod.model." + bare[i].name);
+      CHECK(max_difference(bare[i].tensor, tensors[i].tensor) == 0);
+    }
+    CHECK(tensors.back().name == "module._orig_mod.model.attribute");
+    CHECK(max_difference(bare[0].tensor, tensors.back().tensor) == 0);
+  }
+}
+
+TEST_CASE("pth: an archive without checksums is read") {
+  const auto bare = read_pth(formats + "state.pth"), unchecked = read_pth(formats + "no_crc.pth");
+  REQUIRE(bare.size() == unchecked.size());
+  for (size_t i = 0; i < bare.size(); ++i) CHECK(max_difference(bare[i].tensor, unchecked[i].tensor) == 0);
+}
+
+TEST_CASE("pth: a state dict is found under the names that scripts give it, in any nesting") {
+  const std::string tensor = tensor_of(6, byte(0), byte(6) + "\x85", byte(1) + "\x85");
+  const std::string other = tensor_of(6, byte(0), byte(3) + "\x85", byte(1) + "\x85");
+  const auto dict = [](const std::string& items) { return "}(" + items + "u"; };
+  const std::string weights = dict(unicode("w") + tensor);
+  const auto file = [](const std::string& root) {
+    return zip_of({{"x/data.pkl", "\x80\x02" + root + "."}, {"x/data/0", std::string(24, '\1')}});
+  };
+  const auto found = [&](const std::string& root) {
+    const auto tensors = read_pth(file(root), "file");
+    return tensors.size() == 1 && tensors[0].name == "w" && tensors[0].tensor.shape() == Shape{6};
+  };
+  for (const char* name :
+       {"state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params", "module"}) {
+    CAPTURE(name);
+    CHECK(found(dict(unicode("epoch") + byte(3) + unicode(name) + weights + unicode("loss") + tensor)));
+    CHECK(found(dict(unicode("model") + dict(unicode(name) + dict(unicode("net") + weights)))));
+  }
+  CHECK(found(dict(unicode("model") + unicode("unet") + unicode("weights") + dict(unicode("ce") + byte(1)) +
+                   unicode("params") + dict(unicode("lr") + byte(1)) + unicode("net") + weights)));
+  CHECK(found(dict(unicode("model") + weights + "q\x01" + unicode("net") + "h\x01")));  // one under two names
+  check_refused(file(dict(unicode("model") + weights + unicode("net") + dict(unicode("v") + other))),
+                "expected one state dict, got two, under \"model\" and \"net\"");
+  check_refused(file(dict(unicode("ema") + weights)), "entry \"ema\": expected a tensor, got a dict");
+
+  // Dicts that hold themselves and each other, and more of them than any stack holds.
+  CHECK(found("}q\x01(" + unicode("model") + "h\x01" + unicode("net") + weights + "u"));
+  check_refused(file("}q\x01(" + unicode("model") + "h\x01" + unicode("net") + "h\x01u"), "got a dict");
+  std::string deep;
+  for (int i = 0; i < 100000; ++i) deep += text('}', unicode("net"));
+  check_refused(file(deep + weights + std::string(100000, 's')), "entry \"net\": expected a tensor, got a dict");
+  std::string wide = weights + "q\x01";  // each names the one before nine times
+  for (int i = 2; i < 15; ++i) {
+    wide += "0}(";
+    for (const char* name : {"state_dict", "model_state_dict", "model", "net", "network"})
+      wide += text(unicode(name), 'h', static_cast<char>(i - 1));
+    wide += text("uq", static_cast<char>(i));
+  }
+  CHECK(found(wide));
+}
+
+TEST_CASE("pth: dicts are made of dicts and of pairs, but not without end") {
+  const std::string tensor = tensor_of(6, byte(0), byte(6) + "\x85", byte(1) + "\x85");
+  const auto made = [&](const std::string& arguments, const char* function = "ccollections\nOrderedDict\n") {
+    return refusal(
+        zip_of({{"x/data.pkl", text("\x80\x02", function, arguments, "R.")}, {"x/data/0", std::string(24, '\1')}}));
+  };
+  const std::string pair = "](" + unicode("w") + tensor + "e";
+  CHECK(made("](" + pair + "e\x85") == "accepted");
+  CHECK(made("](" + unicode("w") + tensor + "\x86" + "e\x85") == "accepted");
+  CHECK(made(text('}', unicode("w"), tensor, "s\x85")) == "accepted");
+  CHECK(made("c__builtin__\nlist\n}" + unicode("w") + tensor + "s\x86", "ccollections\ndefaultdict\n") == "accepted");
+  CHECK(made(text(']', byte(1), "a\x85")).find("expected pairs as the items of collections.OrderedDict") !=
+        std::string::npos);
+  CHECK(made("N\x85").find("expected a dict or a list as the argument") != std::string::npos);
+  CHECK(made("}}\x86").find("expected one dict or list") != std::string::npos);
+  CHECK(made("(" + std::string(17, 'N') + "t").find("at most 16 arguments") != std::string::npos);
+  std::string copies = "](" + std::string(1 << 12, 'N') + "eq\x01";
+  for (int i = 0; i < 1 << 13; ++i) copies += "ccollections\ndeque\nh\x01\x85R0";
+  CHECK(refusal(zip_of({{"x/data.pkl", "\x80\x02" + copies + "}."}})).find("empty one") != std::string::npos);
+  copies = "}(";
+  for (int i = 0; i < 1 << 12; ++i) copies += "NN";
+  copies += "uq\x01";
+  for (int i = 0; i < 1 << 13; ++i) copies += "ccollections\nCounter\nh\x01\x85R0";
+  CHECK(refusal(zip_of({{"x/data.pkl", "\x80\x02" + copies + "}."}})).find("copies its dicts too often") !=
+        std::string::npos);
 }
 
 TEST_CASE("pth: golden checkpoints equal the weights of the golden files") {
@@ -130,9 +219,14 @@ TEST_CASE("pth: a pickle that wants to run something is refused by name, and not
   check_refused(evil("ctorch\nload\n"), "wants to call torch.load");
   check_refused(evil("ctorch._utils\n_rebuild_tensor_v2.__globals__\n"), "wants to call");
   check_refused(evil("ctorch\nFloatStorage\n"), "wants to call torch.FloatStorage");
-  check_refused(checkpoint("(ios\nsystem\n"), "got operation 105");                    // INST
-  check_refused(checkpoint("ccollections\nOrderedDict\n)\x81"), "got operation 129");  // NEWOBJ
-  check_refused(checkpoint("\x82\x01"), "got operation 130");                          // EXT1
+  check_refused(checkpoint("(ios\nsystem\n"), "got operation 105");                     // INST
+  check_refused(checkpoint("ccollections\nOrderedDict\n)}\x92"), "got operation 146");  // NEWOBJ_EX
+  for (const char* name :
+       {"argparse\nNamespace", "__builtin__\ngetattr", "__builtin__\nunicode str", "builtins\n",
+        "torch.nn.modules.linear\nLinear", "numpy\nload", "_codecs\ndecode", "copyreg\n_reconstructor",
+        "torch.storage\n_load_from_bytes", "operator\nattrgetter", "functools\npartial"})
+    check_refused(evil(text('c', name, '\n')), "wants to call ");
+  check_refused(checkpoint("\x82\x01"), "got operation 130");  // EXT1
   CHECK(!std::filesystem::exists(marker));
 }
 
@@ -150,6 +244,7 @@ TEST_CASE("pth: tensors must lie within their storage") {
   check_refused(shaped(byte(0), two_three, huge + huge + "\x86"), "within the 6 elements");
   check_refused(shaped(byte(0), minus + byte(3) + "\x86", three_one), "non-negative integers");
   check_refused(shaped(byte(0), two_three, minus + byte(1) + "\x86"), "non-negative integers");
+  check_refused(shaped("\x8a\x09" + std::string(9, '\1'), two_three, three_one), "non-negative integers");
   check_refused(shaped(byte(0), byte(100) + byte(100) + "\x86", byte(0) + byte(0) + "\x86"), "expanded");
   check_refused(shaped(byte(0), byte(0) + huge + "\x86", three_one), "within the 6 elements");
   check_refused(shaped(byte(0), two_three, byte(1) + "\x85"), "sizes and strides");
@@ -198,6 +293,8 @@ TEST_CASE("pth: zip archives that lie or are of another kind are refused") {
 TEST_CASE("pth: other contents than a state dict are refused, saying what was found") {
   check_refused(checkpoint(byte(1)), "entry \"w\": expected a tensor, got an integer; only a state dict");
   check_refused(checkpoint("}"), "got a dict");
+  check_refused(checkpoint("ctorch\nSize\n)\x85R"), "expected a tensor, got torch.Size");
+  check_refused(checkpoint("\x8a\x09" + std::string(9, '\7')), "expected a tensor, got int");
   check_refused(checkpoint("N"), "got None");
   check_refused(checkpoint("N", byte(1)), "expected names, got an integer as a key");
   const std::string tensor = tensor_of(6, byte(0), byte(6) + "\x85", byte(1) + "\x85");
@@ -243,6 +340,13 @@ TEST_CASE("pth: malformed pickles are refused") {
                              "\x8a\xff.",
                              "ccollections",
                              "ccollections\nOrderedDict\n(NtR.",
+                             "\x90.",
+                             "\x91.",
+                             "](\x90.",
+                             "B\xff\xff\xff\xff.",
+                             "\x8b\xff\xff\xff\xff.",
+                             "\x8e\xff.",
+                             "C\x05.",
                              "(((((((.",
                              "]q\x01h\x01"
                              "a."}) {
@@ -253,7 +357,7 @@ TEST_CASE("pth: malformed pickles are refused") {
 
 TEST_CASE("pth: a file cut at any byte is refused; damaged ones are read or refused, never worse") {
   const auto read = [](std::span<const uint8_t> bytes) { read_pth(bytes, "file"); };
-  for (const char* name : {"state.pth", "wrapped.pth"}) {
+  for (const char* name : {"state.pth", "wrapped.pth", "training2.pth", "training5.pth"}) {
     const Bytes bytes = read_file(formats + name);
     CHECK(accepted(truncations(bytes), read) == 0);
     accepted(bit_flips(bytes), read);

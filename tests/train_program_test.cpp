@@ -128,7 +128,7 @@ TEST_CASE("train: bad data ends a run before it starts, with code 3 and the file
   };
   io::write_file(bench / "data/bad.txt", std::string_view("disc (0)\nnone\n"));
   expect("images/none.png] no such file", {"--train-list", "bad.txt"});
-  expect("nowhere.txt] cannot be read", {"--val-list", "nowhere.txt"});
+  expect("nowhere.txt] expected a readable file", {"--val-list", "nowhere.txt"});
   const fs::path mask = bench / "data/masks/0/disc (5).png";
   io::write_png(mask, Tensor::full({40, 36, 1}, 1, DType::u8));
   expect("--mask-threshold 0");

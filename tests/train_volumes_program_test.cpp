@@ -113,6 +113,18 @@ TEST_CASE("train volumes: datalists, gradients in parts, other spacings, the pap
   CHECK(paper.code == 0);
 }
 
+TEST_CASE("train volumes: stems may lead out of the folders, pictures stay in theirs") {
+  const Bench bench;
+  fs::copy_file(bench / "data/labelsTr/ball_3.nii.gz", bench / "stolen.nii.gz");
+  io::write_file(bench / "data/val.txt", "../../stolen\n");
+  const Outcome outcome = bench.train("deep/run");
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(fs::exists(bench / "deep/run/overlays/___.._stolen.png"));
+  for (const auto& entry : fs::recursive_directory_iterator(bench.path()))
+    if (entry.path().extension() == ".png") CHECK(entry.path().parent_path() == bench / "deep/run/overlays");
+}
+
 TEST_CASE("train volumes: bad data and arguments end before the first step, each with its code and the file's name") {
   const Bench bench;
   const auto fails = [&](const std::vector<std::string>& more, int code, const std::string& part) {
@@ -126,6 +138,9 @@ TEST_CASE("train volumes: bad data and arguments end before the first step, each
   fails({"--patch", "32", "040", "32"}, 2, "got 32 040 32");
   fails({"--spacing", "1", "nan", "1"}, 2, "--spacing: expected three numbers from 0.001 to 1000, got 1 nan 1");
   fails({"--classes", "a,b"}, 4, "expected a 3D network of 2 classes");
+  fails({"--classes", "background,a,ignore"}, 2, "not annotated");
+  fails({"--classes", "background,a,a"}, 2, "--classes: expected each name once");
+  fails({"--classes", "background,a,\xff"}, 2, "--classes: expected names in UTF-8");
   fails({"--train-list", "nothing.txt"}, 3, "nothing.txt");
   io::write_file(bench / "data/labelsTr/ball_1.nii.gz", "not a volume, and long enough to hold something else");
   fails({}, 3, "ball_1.nii.gz");

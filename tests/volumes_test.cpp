@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "core/context.h"
 #include "core/io/datalist.h"
 #include "core/io/output_file.h"
 #include "lgmsnet/volume_recipe.h"
@@ -72,6 +73,11 @@ TEST_CASE("datalist: anything else is an error that names file and key") {
            {R"({"labels": {"a": -1}})", "-1"},
            {R"({"labels": {"0": "background", "1junk": "organ"}})", "1junk"},
            {R"({"labels": {}})", "labels"},
+           {R"({"labels": {"background": 0, "ignore": 1}})", "not annotated"},
+           {R"({"labels": {"0": "background", "1": "ignore"}})", "not annotated"},
+           {R"({"labels": {"0": "x", "1": "x"}})", "each name once"},
+           {R"({"labels": {"0": "x", "1": ""}})", "empty"},
+           {R"({"labels": {"0": "x", "1": "\n"}})", "control"},
            {R"({"training": )" + deep + "}", "64 levels"},
            {R"({"training": [{"image": "a", "label": )" + deep + "}]}", "64 levels"}}) {
     CAPTURE(json);
@@ -120,6 +126,112 @@ TEST_CASE("volumes: nnU-Net's folders, with and without channel numbers; pairs; 
         std::vector<std::string>{"case_1_imaging", "case_2_imaging"});
   write_volume(folder / "imagesTr/b_0001.nii");
   CHECK(contains(error_of([&] { read_volume_list(folder.path(), "train.txt", "training"); }), "one channel"));
+}
+
+TEST_CASE("volumes: a stem may hold anything that a file name may; other lines are cut where both files are") {
+  const testing::Folder folder;
+  const auto write_case = [&](const std::string& stem, const char* ending = ".nii.gz") {
+    write_volume(folder / "imagesTr" / (stem + ending));
+    write_volume(folder / "labelsTr" / (stem + ending));
+  };
+  const auto line = [&](const std::string& text, const std::string& mark = "") {
+    io::write_file(folder / "list.txt", mark + text + "\r\n");
+    const VolumeList list = read_volume_list(folder.path(), "list.txt", "training");
+    REQUIRE(list.cases.size() == 1);
+    return list.cases[0];
+  };
+  const auto refused = [&](const std::string& text) { return error_of([&] { line(text); }); };
+  for (const char* stem : {"doe, j", "doe,j", "say \"a\"", "\"quoted\"", "tab\there", "  blanks  ", "\xff\xc3", "a;b|c",
+                           ",", "*?[]", "caf\u00e9", "a.nii", "-x", "#1"}) {
+    CAPTURE(stem);
+    write_case(stem);
+    const VolumeCase c = line(stem);
+    CHECK(c.stem == stem);
+    CHECK(c.image == folder / "imagesTr" / (std::string(stem) + ".nii.gz"));
+    CHECK(c.label == folder / "labelsTr" / (std::string(stem) + ".nii.gz"));
+  }
+  write_case("B", ".NII.GZ");
+  CHECK(line("B").label == folder / "labelsTr/B.NII.GZ");
+  CHECK(line(" B ").stem == "B");
+  CHECK(line("\"B\"").stem == "B");
+  write_volume(folder / "imagesTr/B.nii");
+  CHECK(contains(refused("B"), "imagesTr/B.NII.GZ] expected one volume called \"B\", got another, "));
+
+  for (const char* name : {"i,1.nii", "l,1.nii", "i 2.nii", "l\"2\".nii", "i.nii", "l.nii", "1.nii,l.nii"})
+    write_volume(folder / name);
+  const auto is_pair = [&](const std::string& text, const std::string& image, const std::string& label) {
+    CAPTURE(text);
+    const VolumeCase c = line(text);
+    CHECK(c.image == folder / image);
+    CHECK(c.label == folder / label);
+    CHECK(c.stem == io::nifti_stem(image));
+  };
+  is_pair("i.nii,l.nii", "i.nii", "l.nii");
+  is_pair(" i.nii , l.nii ", "i.nii", "l.nii");
+  is_pair("i.nii\tl.nii", "i.nii", "l.nii");
+  is_pair("i,1.nii,l,1.nii", "i,1.nii", "l,1.nii");
+  is_pair("i,1.nii\tl.nii", "i,1.nii", "l.nii");
+  is_pair("\"i,1.nii\",\"l,1.nii\"", "i,1.nii", "l,1.nii");
+  is_pair("\"i 2.nii\", \"l\"\"2\"\".nii\"", "i 2.nii", "l\"2\".nii");
+  is_pair("i 2.nii,l\"2\".nii", "i 2.nii", "l\"2\".nii");
+  is_pair("\"i.nii\" , l.nii", "i.nii", "l.nii");
+  write_volume(folder / "i");
+  CHECK(contains(refused("i,1.nii,l.nii"), "list.txt] line 1: expected one way to cut it into image and label"));
+  is_pair("i,\"1.nii,l.nii\"", "i", "1.nii,l.nii");
+  CHECK(contains(refused("i.nii,none.nii"), "line 1: no such file: " + (folder / "none.nii").string()));
+  CHECK(contains(refused("\"none,1.nii\",l.nii"), "no such file: " + (folder / "none,1.nii").string()));
+  CHECK(contains(refused("a,b,c"), "no such file: " + (folder / "imagesTr/a,b,c").string()));
+  CHECK(contains(refused("\"a"), "no such file"));
+  CHECK(contains(refused(std::string(100000, ',')), "no such file"));
+}
+
+TEST_CASE("volumes: lists and datalists in UTF-16 and with marks; paths with a NUL") {
+  const testing::Folder folder;
+  write_volume(folder / "imagesTr/a.nii.gz");
+  write_volume(folder / "labelsTr/a.nii.gz");
+  const std::string json = R"({"labels": {"background": 0, "\u00e9": 1},
+      "training": [{"image": "imagesTr/a.nii.gz", "label": "labelsTr/a.nii.gz"}]})";
+  for (const bool big_endian : {false, true}) {
+    const auto utf16 = [&](const std::string& ascii) {
+      std::string bytes = big_endian ? "\xfe\xff" : "\xff\xfe";
+      for (const char c : ascii) bytes += big_endian ? std::string{'\0', c} : std::string{c, '\0'};
+      return bytes;
+    };
+    io::write_file(folder / "list.txt", utf16("a\r\n"));
+    CHECK(read_volume_list(folder.path(), "list.txt", "training").stems() == std::vector<std::string>{"a"});
+    io::write_file(folder / "list.json", utf16(json));
+    const VolumeList list = read_volume_list(folder.path(), "list.json", "training");
+    CHECK(list.stems() == std::vector<std::string>{"a"});
+    CHECK(list.classes == std::vector<std::string>{"background", "\u00e9"});
+  }
+  io::write_file(folder / "list.json", "\xEF\xBB\xBF" + json);
+  CHECK(read_volume_list(folder.path(), "list.json", "training").cases.size() == 1);
+  io::write_file(folder / "list.json",
+                 R"({"training": [{"image": "imagesTr/a.nii.gz\u0000.nii", "label": "labelsTr/a.nii.gz"}]})");
+  CHECK(contains(error_of([&] { read_volume_list(folder.path(), "list.json", "training"); }), "without NUL"));
+}
+
+TEST_CASE("volumes: labels within a thousandth of an integer are rounded, with a note") {
+  std::vector<std::string> notes;
+  Context context({.log = [&notes](std::string_view line) { notes.emplace_back(line); }});
+  const Context::Scope scope(context);
+  io::Volume volume{io::make_nifti_header({2, 2, 3}, kIdentityAffine), Tensor::zeros({2, 2, 3, 1})};
+  float* v = volume.voxels.data<float>();
+  v[1] = 0.99999994f;
+  v[7] = 1.00002f;
+  v[8] = -0.0009f;
+  v[9] = 2.0009f;
+  const Tensor labels = labels_of(volume, "l.nii", 3);
+  CHECK(std::vector<uint8_t>(labels.data<uint8_t>(), labels.data<uint8_t>() + 12) ==
+        std::vector<uint8_t>{0, 1, 0, 0, 0, 0, 0, 1, 0, 2, 0, 0});
+  CHECK(notes == std::vector<std::string>{
+                     "[l.nii] labels: 4 were rounded to integers, the first 0.99999994 at voxel i 1, j 0, k 0"});
+  v[9] = 2.9999f;
+  CHECK(contains(error_of([&] { labels_of(volume, "l.nii", 3); }), "expected integers from 0 to 2, got 2.9999 at"));
+  v[9] = 1.0011f;
+  CHECK(contains(error_of([&] { labels_of(volume, "l.nii", 3); }), "got 1.0011 at"));
+  v[9] = 254.99f;
+  CHECK(contains(error_of([&] { labels_of(volume, "l.nii"); }), "got 254.99 at"));
 }
 
 TEST_CASE("volumes: labels are integers of the classes, on the image's grid") {

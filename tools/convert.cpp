@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "core/error.h"
+#include "core/io/class_names.h"
 #include "core/io/pth.h"
 #include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/model_file.h"
@@ -22,7 +23,7 @@ struct Options {
 
 void run(const Options& o) {
   ModelFile model;
-  model.tensors = strip_prefix(io::read_pth(o.in));
+  model.tensors = with_our_names(io::read_pth(o.in));
   model.config = config_of(model.tensors, o.in);
   check(o.recipe.ends_with(model.config.rank == 2 ? "-2d" : "-3d"), ErrorKind::usage, "[convert] --recipe: ", o.in,
         " holds a ", model.config.rank, "D network, got ", o.recipe);
@@ -33,13 +34,14 @@ void run(const Options& o) {
     model.volume_recipe = VolumeRecipe::named(o.recipe);
     if (!o.size.empty()) model.volume_recipe.patch = {o.size.front(), o.size[o.size.size() / 2], o.size.back()};
   }
-  const LGMSNet net(model.config, model.tensors, o.in);  // every tensor is there, fits, and is finite
-  model.tensors = net.store().tensors();
   model.classes = o.classes;
   for (int64_t k = static_cast<int64_t>(o.classes.size()); k < model.config.classes; ++k)
     model.classes.push_back("class " + std::to_string(k));
   check(static_cast<int64_t>(model.classes.size()) == model.config.classes, ErrorKind::usage,
-        "[--classes] expected at most ", model.config.classes, " names, got ", model.classes.size());
+        "[convert] --classes: expected at most ", model.config.classes, " names, got ", model.classes.size());
+  io::check_class_names(model.classes, ErrorKind::usage, "[convert] --classes");
+  const LGMSNet net(model.config, model.tensors, o.in);  // every tensor is there, fits, and is finite
+  model.tensors = net.store().tensors();
   model.training = "{}";
   save_model(o.out, model);
   std::printf("%s: %zu tensors, %ld trained parameters, config %s, recipe %s\n", o.out.c_str(), model.tensors.size(),

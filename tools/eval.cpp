@@ -10,6 +10,7 @@
 #include "core/io/json.h"
 #include "lgmsnet/recipe.h"
 #include "nn/data/dataset.h"
+#include "nn/data/list.h"
 #include "nn/metrics.h"
 #include "tools/inputs.h"
 #include "tools/model.h"

@@ -92,7 +92,7 @@ class Worst {
             "] size: expected that of ", kept.of.label.string());
       MosaicOptions options;
       options.differences = true;
-      io::write_png(folder / text(rank++, "_", fs::path(kept.of.stem).filename().string(), ".png"),
+      io::write_png(folder / io::file_name_of(text(rank++, '_', kept.of.stem), ".png"),
                     mosaic(image.voxels, kept.labels, image.header.affine, truth, options));
     }
   }
@@ -142,12 +142,9 @@ void score(Session& session, const EvalArguments& a, const nn::VolumeList& list,
 
 // The file of a case's predicted labels: named as the case, its image or its truth. Throws Error{data} where there is
 // none.
-fs::path prediction_of(const fs::path& folder, const nn::VolumeCase& c) {
+fs::path prediction_of(io::NiftiFolders& folders, const fs::path& folder, const nn::VolumeCase& c) {
   for (const std::string& stem : {c.stem, io::nifti_stem(c.image), io::nifti_stem(c.label)})
-    for (const char* extension : {".nii.gz", ".nii"}) {
-      std::error_code ignored;
-      if (fs::is_regular_file(folder / (stem + extension), ignored)) return folder / (stem + extension);
-    }
+    if (const fs::path path = folders.find(folder, stem); !path.empty()) return path;
   fail(ErrorKind::data, "[", (folder / (c.stem + ".nii.gz")).string(), "] no such file: the predicted labels of \"",
        c.stem, "\"");
 }
@@ -169,11 +166,13 @@ std::vector<std::string> classes_in(Session& session, const std::vector<fs::path
 void eval_label_files(const EvalArguments& a) {
   Session session(a.machine);
   const nn::VolumeList list = nn::read_volume_list(a.data, a.list, "validation");
+  io::NiftiFolders folders;
   std::vector<fs::path> files;
-  for (const nn::VolumeCase& c : list.cases) files.insert(files.end(), {prediction_of(a.predictions, c), c.label});
+  for (const nn::VolumeCase& c : list.cases)
+    files.insert(files.end(), {prediction_of(folders, a.predictions, c), c.label});
   score(session, a, list, list.classes.empty() ? classes_in(session, files) : list.classes,
         [&](const nn::VolumeCase& c, const io::NiftiHeader& truth, const std::string&) {
-          const fs::path path = prediction_of(a.predictions, c);
+          const fs::path path = prediction_of(folders, a.predictions, c);
           const io::Volume volume = io::read_nifti(path);
           nn::check_same_grid(truth, c.label, volume.header, path);
           return nn::labels_of(volume, path, static_cast<int64_t>(list.classes.size()));

@@ -5,6 +5,9 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <new>
 
 #include "tools/program.h"
 
@@ -30,12 +33,22 @@ void open_standard_descriptors() {
   return touched[0] + touched[page - 1] > 0;
 }
 
+// Code of others has functions that may not throw and do where memory runs out (CLI11's, the C++ library's).
+[[noreturn]] void on_terminate() {
+  try {
+    if (const std::exception_ptr e = std::current_exception()) std::rethrow_exception(e);
+  } catch (const std::bad_alloc&) { _exit(no_memory()); } catch (...) {
+  }
+  std::abort();
+}
+
 }  // namespace
 }  // namespace lgms::tools
 
 int main(int argc, char** argv) {
   using namespace lgms::tools;
   open_standard_descriptors();
+  std::set_terminate(on_terminate);
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of the write, not the end of the process
   if (!take_stack()) return no_memory();
   static char buffer[1 << 14];  // else stdio takes one from the heap when something is printed

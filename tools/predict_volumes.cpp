@@ -44,11 +44,12 @@ struct Outputs {
 Outputs outputs_of(const PredictArguments& a, const fs::path& file, int64_t classes) {
   const fs::path out = a.out;
   const std::string stem = io::nifti_stem(file);
-  Outputs outputs{out / (stem + ".nii.gz"), {}, {}, {}};
-  if (a.statistics) outputs.statistics = out / (stem + ".json");
-  if (a.preview) outputs.preview = out / (stem + ".png");
+  const auto named = [&](const std::string& ending) { return out / io::file_name_of(stem, ending); };
+  Outputs outputs{named(".nii.gz"), {}, {}, {}};
+  if (a.statistics) outputs.statistics = named(".json");
+  if (a.preview) outputs.preview = named(".png");
   for (int64_t k = 0; k < classes && a.probabilities; ++k)
-    outputs.probabilities.push_back(out / text(stem, "_probability_", k, ".nii.gz"));
+    outputs.probabilities.push_back(named(text("_probability_", k, ".nii.gz")));
   return outputs;
 }
 
@@ -71,7 +72,10 @@ std::string extents(const Size3& s) { return text(s[0], " x ", s[1], " x ", s[2]
 class Prediction {
  public:
   Prediction(const PredictArguments& arguments, ModelFile file)
-      : a_(arguments), session_(a_.machine, true), model_(std::move(file)), net_(model_.config, model_.tensors, a_.model) {
+      : a_(arguments),
+        session_(a_.machine, true),
+        model_(std::move(file)),
+        net_(model_.config, model_.tensors, a_.model) {
     check(model_.config.in_channels == 1, ErrorKind::model, "[", a_.model, "] expected a 3D model of one channel, got ",
           model_.config.in_channels);
     model_.tensors.clear();

@@ -3,6 +3,10 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
 
 #include "core/error.h"
 #include "tools/status_line.h"
@@ -28,6 +32,19 @@ void handle(void (*handler)(int)) {
   sigaction(SIGTERM, &action, nullptr);
 }
 
+// What the library has to say, each thing once: a file that is read again has the same to be said of it.
+class Notes {
+ public:
+  void print(std::string_view line) {
+    const std::lock_guard lock(mutex_);
+    if (printed_.emplace(line).second) StatusLine::note(line);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<std::string, std::less<>> printed_;
+};
+
 }  // namespace
 
 void add_threads(CLI::App& app, Machine& machine) {
@@ -48,7 +65,7 @@ Session::Session(const Machine& machine, bool lean)
                 .isa = {},
                 .memory_limit = 0,
                 .lean = lean,
-                .log = [](std::string_view line) { StatusLine::note(line); },
+                .log = [notes = std::make_shared<Notes>()](std::string_view line) { notes->print(line); },
                 .executor = {}}),
       scope_(context_) {
   token = &context_.stop();

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/io/bytes.h"
+#include "core/io/class_names.h"
 #include "core/io/files.h"
 #include "core/io/json.h"
 #include "core/io/output_file.h"
@@ -53,8 +54,6 @@ std::string shown(const Json& json) {
   return all.size() <= 80 ? all : all.substr(0, 80) + "...";
 }
 
-bool is_given(const TrainArguments& a, const std::string& option) { return a.app->count("--" + option) > 0; }
-
 // Whether whole numbers are what was typed: CLI11 takes -1 for the largest one of its type, and 010 for 8.
 template <class T>
 bool is_typed(const std::vector<std::string>& typed, const T& value) {
@@ -72,8 +71,8 @@ bool is_typed(const std::vector<std::string>& typed, const T& value) {
 
 void check_options(const TrainArguments& a) {
   for_each_option(a, [&](const char* name, const auto& value, const Allowed& allowed, const char*) {
-    if (!is_given(a, name)) return;
-    const std::vector<std::string> typed = a.app->get_option(std::string("--") + name)->results();
+    const std::vector<std::string> typed = words_of(*a.app, std::string("--") + name);
+    if (typed.empty()) return;
     std::string got;
     for (const std::string& word : typed) got.append(got.empty() ? "" : " ").append(word);
     check(is_typed(typed, value) && allows(allowed, value), ErrorKind::usage, "[train] --", name, ": expected ",
@@ -118,7 +117,7 @@ void recall(TrainArguments& a, const fs::path& path) {
   for_each_option(a, [&](const char* name, auto& value, const Allowed& allowed, const char*) {
     known.insert(name);
     const Json* saved = arguments->find(name);
-    if (is_given(a, name) || saved == nullptr) return;
+    if (given(*a.app, std::string("--") + name) || saved == nullptr) return;
     check(take(allowed, *saved, value), ErrorKind::usage, "[", config, "] ", name, ": expected ",
           description(allowed, value), ", got ", shown(*saved));
   });
@@ -132,16 +131,19 @@ void recall(TrainArguments& a, const fs::path& path) {
   a.run_recipe = read_member(run, "recipe", config, [&](const std::string& json, const std::string& source) {
     return volumes ? VolumeRecipe::from_json(json, source).to_json() : Recipe::from_json(json, source).to_json();
   });
-  check(is_given(a, "recipe") || volumes == a.volumes(), ErrorKind::usage, "[", config, "] network rank: expected ",
+  check(given(*a.app, "--recipe") || volumes == a.volumes(), ErrorKind::usage, "[", config, "] network rank: expected ",
         a.volumes() ? 3 : 2, ", as ", a.recipe, " needs, got ", a.run_network->rank);
   const Json* classes = run.find("classes");
   check(classes != nullptr && classes->is_array() && std::ssize(classes->items()) == a.run_network->classes,
         ErrorKind::usage, "[", config, "] classes: expected ", a.run_network->classes,
         " name(s), as many as the network has, got ", classes == nullptr ? "none" : shown(*classes));
+  std::vector<std::string> names;
   for (const Json& name : classes->items()) {
     check(name.is_string(), ErrorKind::usage, "[", config, "] classes: expected names, got ", shown(name));
-    if (!is_given(a, "classes")) a.classes.push_back(name.string());
+    names.push_back(name.string());
   }
+  io::check_class_names(names, ErrorKind::usage, "[" + config + "] classes");
+  if (!given(*a.app, "--classes")) a.classes = std::move(names);
 }
 
 // Whether there is a checkpoint in --out. Throws Error{usage} where it is not to be gone on from.
@@ -355,6 +357,7 @@ std::string recipe_for(const TrainArguments& a) {
 
 void train(TrainArguments a) {
   check_options(a);
+  io::check_class_names(a.classes, ErrorKind::usage, "[train] --classes");
   const Session session(a.machine);
   const fs::path out = a.out, config = out / "config.json";
   RunLock lock;
@@ -390,7 +393,7 @@ ModelFile initial_model(const TrainArguments& a, const std::string& standard, in
                         std::vector<std::string> names) {
   ModelFile model;
   std::string source = (fs::path(a.out) / "config.json").string();
-  if (a.run_network && !is_given(a, "network")) {
+  if (a.run_network && !given(*a.app, "--network")) {
     model.config = *a.run_network;
     model.classes = names;
   } else if (!a.init.empty()) {

@@ -7,6 +7,7 @@
 #include "core/io/image.h"
 #include "core/io/output_file.h"
 #include "nn/data/augment.h"
+#include "nn/data/list.h"
 #include "nn/metrics.h"
 #include "nn/schedule.h"
 #include "tools/overlay.h"

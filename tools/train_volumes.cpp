@@ -4,6 +4,7 @@
 
 #include "autograd/ops.h"
 #include "core/error.h"
+#include "core/io/files.h"
 #include "core/io/image.h"
 #include "lgmsnet/volume_inference.h"
 #include "nn/data/patches.h"
@@ -148,8 +149,9 @@ class VolumeStudy final : public Study {
       const Tensor labels = segment_volume(model.volume_recipe, image.voxels.clone(), image.header.affine,
                                            model.config.classes, network(net))
                                 .labels;
-      io::write_png(folder / (c.stem + ".png"), mosaic(image.voxels, labels, image.header.affine,
-                                                       nn::labels_of(label, c.label, model.config.classes)));
+      io::write_png(
+          folder / io::file_name_of(c.stem, ".png"),
+          mosaic(image.voxels, labels, image.header.affine, nn::labels_of(label, c.label, model.config.classes)));
     }
   }
 

@@ -16,8 +16,9 @@ InputFile::InputFile(const std::filesystem::path& path, ErrorKind kind) : name_(
   expect_no_nul(path, kind);
   // O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
   descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  check(descriptor_ >= 0, kind, '[', name_, "] expected a readable file, got: ", std::strerror(errno),
-        errno == ENOENT ? "; check the path" : "");
+  const int reason = errno;
+  check(descriptor_ >= 0, kind_for(reason, kind), '[', name_,
+        "] expected a readable file, got: ", std::strerror(reason), reason == ENOENT ? "; check the path" : "");
   try {
     struct stat status {};
     check(::fstat(descriptor_, &status) == 0, kind, '[', name_, "] cannot be examined: ", std::strerror(errno));
@@ -38,7 +39,8 @@ size_t InputFile::read(std::span<uint8_t> into) {
   while (done < into.size()) {
     const ssize_t got = ::read(descriptor_, into.data() + done, into.size() - done);
     if (got < 0 && errno == EINTR) continue;
-    check(got >= 0, kind_, '[', name_, "] cannot be read: ", std::strerror(errno));
+    const int reason = errno;
+    check(got >= 0, kind_for(reason, kind_), '[', name_, "] cannot be read: ", std::strerror(reason));
     if (got == 0) break;
     done += static_cast<size_t>(got);
   }

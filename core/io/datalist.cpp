@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/io/bytes.h"
+#include "core/io/class_names.h"
 #include "core/io/json.h"
 
 namespace lgms::io {
@@ -23,6 +24,8 @@ std::string path_of(const Json& entry, const char* key, const std::string& where
   if (value.string().empty())
     fail(ErrorKind::data, where, " ", key, ": expected the path of one file (images have one channel here), got ",
          shown(*found));
+  check(value.string().find('\0') == std::string::npos, ErrorKind::data, where, " ", key,
+        ": expected a path without NUL characters, got ", shown(value));
   return value.string();
 }
 
@@ -44,6 +47,7 @@ std::vector<std::string> names_of(const Json& labels, const std::string& where) 
     names[static_cast<size_t>(number)] = value.is_string() ? value.string() : key;
     seen[static_cast<size_t>(number)] = true;
   }
+  check_class_names(names, ErrorKind::data, where + " labels");
   return names;
 }
 

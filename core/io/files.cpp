@@ -1,7 +1,12 @@
 #include "core/io/files.h"
 
+#include <dirent.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <memory>
 
 namespace lgms::io {
 
@@ -18,6 +23,8 @@ void expect_no_nul(const fs::path& path, ErrorKind kind) {
         "] expected a path without NUL characters");
 }
 
+ErrorKind kind_for(int reason, ErrorKind kind) { return reason == ENOMEM ? ErrorKind::device : kind; }
+
 Found look_at(const fs::path& path, ErrorKind kind) {
   expect_no_nul(path, kind);
   std::error_code error;
@@ -27,7 +34,7 @@ Found look_at(const fs::path& path, ErrorKind kind) {
     case fs::file_type::regular: return Found::file;
     case fs::file_type::directory: return Found::folder;
     case fs::file_type::none:
-      fail(kind, '[', path.native(), "] cannot be looked at: ", error.message(),
+      fail(kind_for(error.value(), kind), '[', path.native(), "] cannot be looked at: ", error.message(),
            "; check the path and its permissions");
     default: return Found::other;
   }
@@ -36,16 +43,26 @@ Found look_at(const fs::path& path, ErrorKind kind) {
 bool is_file(const fs::path& path, ErrorKind kind) { return look_at(path, kind) == Found::file; }
 bool is_folder(const fs::path& path, ErrorKind kind) { return look_at(path, kind) == Found::folder; }
 
+// With readdir: the iterators of std::filesystem end the process where memory runs out.
 std::vector<fs::path> files_in(const fs::path& folder, const std::function<bool(const fs::path&)>& accepts) {
+  expect_no_nul(folder, ErrorKind::data);
+  const auto expect = [&](bool ok, int reason) {
+    check(ok, kind_for(reason, ErrorKind::data), '[', folder.native(),
+          "] the folder cannot be read: ", std::strerror(reason));
+  };
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), ::closedir);
+  expect(entries != nullptr, errno);
   std::vector<fs::path> files;
-  std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    const fs::path& path = entry->path();
-    if (path.filename().native().front() == '.' || !accepts(path)) continue;
+  while (true) {
+    errno = 0;
+    const dirent* const entry = ::readdir(entries.get());
+    if (entry == nullptr) break;
+    const fs::path path = folder / entry->d_name;
+    if (entry->d_name[0] == '.' || !accepts(path)) continue;
     std::error_code unknown;  // reading it will tell why
     if (!fs::is_directory(path, unknown)) files.push_back(path);
   }
-  check(!error, ErrorKind::data, '[', folder.native(), "] the folder cannot be read: ", error.message());
+  expect(errno == 0, errno);
   std::sort(files.begin(), files.end());
   return files;
 }

@@ -10,6 +10,9 @@
 
 namespace lgms::io {
 
+// The kind of an error whose reason the system gave (errno): `kind`, but Error{device} where memory was what it lacked.
+ErrorKind kind_for(int reason, ErrorKind kind);
+
 enum class Found { nothing, file, folder, other };  // other: a device, a pipe, a socket
 
 // Follows links; one that leads nowhere is nothing. Throws Error{kind} naming the path and the reason where the system

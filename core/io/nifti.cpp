@@ -10,6 +10,7 @@
 #include "core/context.h"
 #include "core/error.h"
 #include "core/io/bytes.h"
+#include "core/io/files.h"
 #include "core/io/json.h"
 #include "core/io/output_file.h"
 
@@ -40,6 +41,7 @@ constexpr size_t kHeaderBytes = 348, kDataOffset = 352;
 static_assert(sizeof(Fields) == kHeaderBytes && std::is_trivially_copyable_v<Fields>);
 constexpr char kMagic[4] = {'n', '+', '1', 0}, kPairMagic[4] = {'n', 'i', '1', 0};
 constexpr uint64_t kMostInflation = 1032;  // deflate cannot expand further
+constexpr uint64_t kMostBehind = uint64_t{1} << 28;
 
 // ---- bytes of the volume ----
 
@@ -91,8 +93,32 @@ class Inflated {
       expect(bytes / kMostInflation <= size_, ErrorKind::data, "expected at most ", kMostInflation,
              " times the file's ", size_, " compressed bytes, the header claims ", bytes, "; the file is damaged");
     else
-      expect(bytes == size_, ErrorKind::data, "expected the ", bytes, " bytes that the header claims, got ", size_,
-             bytes > size_ ? "; the file is cut short or damaged" : "; the header is damaged");
+      expect(bytes <= size_, ErrorKind::data, "expected the ", bytes, " bytes that the header claims, got ", size_,
+             "; the file is cut short or damaged");
+  }
+
+  // To be called behind the last voxel: reads compressed data to their end, where checksums and lengths are compared,
+  // and notes what stands behind the voxels. At most kMostBehind bytes are inflated for that.
+  void finish() {
+    uint64_t behind = 0;
+    if (gzip_) {
+      Bytes unused(size_t{1} << 16);
+      while (const size_t n = read_gzip(unused)) {
+        behind += n;
+        expect(behind <= kMostBehind, ErrorKind::data,
+               "expected its compressed data to end behind the last voxel, got ", "more than ", kMostBehind,
+               " bytes there; the header is damaged");
+      }
+    } else {
+      member_end_ = taken_ - window_.size();
+    }
+    const uint64_t outside = size_ > member_end_ ? size_ - member_end_ : 0;
+    const auto note = [this](uint64_t bytes, const char* where) {
+      if (bytes > 0)
+        Context::current().log(text('[', name_, "] ", bytes, " bytes behind the ", where, " were ignored"));
+    };
+    note(behind, "last voxel");
+    note(outside, gzip_ ? "end of the compressed data" : "last voxel");
   }
 
   // Fills `into`; returns how many bytes, fewer only at the end, where checksums and lengths have been compared.
@@ -111,9 +137,13 @@ class Inflated {
   }
 
  private:
+  // False where the source has no more. What is left of the buffer stays.
   bool refill() {
-    window_ = std::span(buffer_).first(source_(buffer_));
-    return !window_.empty();
+    std::copy(window_.begin(), window_.end(), buffer_.begin());
+    const size_t left = window_.size(), got = source_(std::span(buffer_).subspan(left));
+    taken_ += got;
+    window_ = std::span(buffer_).first(left + got);
+    return got > 0;
   }
 
   size_t read_plain(std::span<uint8_t> into) {
@@ -125,6 +155,19 @@ class Inflated {
       done += n;
     }
     return done;
+  }
+
+  // Whether another member follows the one that has just ended: gzip's mark, after zeros where blocks are padded with
+  // them. Anything else is not gzip's, and ignored as gzip ignores it.
+  bool next_member() {
+    member_end_ = taken_ - window_.size();
+    while (window_.size() < 2 || window_[0] == 0) {
+      if (!window_.empty() && window_[0] == 0)
+        window_ = window_.subspan(1);
+      else if (!refill())
+        return false;
+    }
+    return window_[0] == 0x1f && window_[1] == 0x8b;
   }
 
   // A gzip file is one or more compressed members, one after another.
@@ -147,7 +190,7 @@ class Inflated {
       expect(more || got > 0 || status == Z_STREAM_END, ErrorKind::data,
              "its compressed data end early; the file is cut short");
       if (status != Z_STREAM_END) continue;
-      ended_ = window_.empty() && !refill();
+      ended_ = !next_member();
       if (!ended_) inflateReset(&zlib_);
     }
     return done;
@@ -158,6 +201,8 @@ class Inflated {
   std::string name_;
   Bytes buffer_;
   std::span<uint8_t> window_;  // what is left of the buffer
+  uint64_t taken_ = 0;         // bytes of the source so far
+  uint64_t member_end_ = 0;    // where in the source the data ended
   bool gzip_ = false, ended_ = false;
   z_stream zlib_{};
 };
@@ -196,7 +241,9 @@ Affine affine_of_qform(const Fields& f, const std::array<double, 3>& spacing, co
   constexpr double most = 1 + 1e-3;  // of numbers rounded to float
   file.expect(square <= most, "qform: expected a unit quaternion, got b, c, d = ", b, ", ", c, ", ", d,
               "; the file is damaged");
-  const double a = std::sqrt(std::max(0.0, 1 - square)), scale = 2 / (a * a + square);
+  // nifti1_io's rule for a half turn: what is left of the unit there is the rounding of b, c and d.
+  constexpr double least = 1e-7;
+  const double a = 1 - square < least ? 0 : std::sqrt(1 - square), scale = 2 / (a * a + square);
   const double r[3][3] = {
       {1 - scale * (c * c + d * d), scale * (b * c - a * d), scale * (b * d + a * c)},
       {scale * (b * c + a * d), 1 - scale * (b * b + d * d), scale * (c * d - a * b)},
@@ -209,25 +256,41 @@ Affine affine_of_qform(const Fields& f, const std::array<double, 3>& spacing, co
   return affine;
 }
 
-Affine affine_of(const Fields& f, const Reader& file) {
-  Affine affine{};
-  if (f.sform_code > 0) {
-    for (size_t i = 0; i < 3; ++i) std::copy_n(f.srow[i], 4, affine[i].begin());
-    file.expect(!is_singular(affine), "sform: expected three independent axes; correct it, or set sform_code to 0");
-    return affine;
-  }
+Affine affine_of_sform(const Fields& f) {
+  Affine affine;
+  for (size_t i = 0; i < 3; ++i) std::copy_n(f.srow[i], 4, affine[i].begin());
+  return affine;
+}
+
+// Method 2 where the qform's code is > 0, else method 1.
+Affine affine_without_sform(const Fields& f, const Reader& file) {
   std::array<double, 3> spacing;
   for (size_t i = 0; i < 3; ++i) {
     spacing[i] = std::abs(double{f.pixdim[i + 1]});
     file.expect(spacing[i] > 0 && std::isfinite(spacing[i]), "pixdim[", i + 1, "]: expected mm above 0, got ",
                 spacing[i], "; correct the header");
   }
+  Affine affine{};
   if (f.qform_code > 0)
     affine = affine_of_qform(f, spacing, file);
   else
     for (size_t i = 0; i < 3; ++i) affine[i][i] = spacing[i];
   file.expect(!is_singular(affine), "qform: expected finite numbers; correct it, or set qform_code to 0");
   return affine;
+}
+
+Affine affine_of(const Fields& f, const Reader& file) {
+  if (f.sform_code <= 0) return affine_without_sform(f, file);
+  if (const Affine sform = affine_of_sform(f); !is_singular(sform)) return sform;
+  constexpr const char* wrong = "sform: expected three independent axes";
+  file.expect(f.qform_code > 0, wrong, "; correct it, or set sform_code to 0");
+  try {
+    const Affine qform = affine_without_sform(f, file);
+    Context::current().log(text('[', file.name(), "] ", wrong, ", got none; its qform was taken"));
+    return qform;
+  } catch (const Error& e) {
+    fail(e.kind(), '[', file.name(), "] ", wrong, "; its qform cannot be used either: ", e.message());
+  }
 }
 
 // Of a unit of length: the lowest three bits, 1 metres, 3 micrometres; else mm, or nothing, which is taken for mm.
@@ -344,8 +407,7 @@ Volume read_volume(Inflated& in, const std::string& name, uint64_t most) {
     with_voxel_type(h.type, [&](auto zero) { convert<decltype(zero)>(stored, swapped, h, values + done); });
     expect_finite(values + done, n, done, h, in);
   }
-  in.expect(in.read(std::span(buffer).first(1)) == 0, ErrorKind::data,
-            "expected the file to end with its last voxel, got more; the header is damaged");
+  in.finish();
   return volume;
 }
 
@@ -353,12 +415,22 @@ Source source_of(InputFile& file) {
   return [&file](std::span<uint8_t> into) { return file.read(into); };
 }
 
+// ---- names ----
+
+// The length of the name's .nii or .nii.gz, of any upper and lower case; 0 where it has neither.
+size_t ending_of(const std::string& name) {
+  const std::string lowered = lower(name);
+  for (const std::string_view ending : {".nii.gz", ".nii"})
+    if (name.size() > ending.size() && lowered.ends_with(ending)) return ending.size();
+  return 0;
+}
+
 // ---- writing ----
 
 // Bytes to a file, compressed or as they are. The compressed ones carry neither a name nor a time.
 class Output {
  public:
-  explicit Output(const std::filesystem::path& path) : file_(path), gzip_(path.extension() == ".gz") {
+  explicit Output(const std::filesystem::path& path) : file_(path), gzip_(lower_extension(path) == ".gz") {
     if (!gzip_) return;
     buffer_.resize(size_t{1} << 16);
     constexpr int gzip_wrapper = 16, level = 6, memory = 8;
@@ -516,15 +588,38 @@ NiftiHeader make_nifti_header(const Size3& size, const Affine& affine) {
 }
 
 std::string nifti_stem(const std::filesystem::path& path) {
-  std::string name = path.filename().string();
-  for (const std::string_view ending : {".gz", ".nii"})
-    if (name.ends_with(ending)) name.resize(name.size() - ending.size());
-  return name;
+  const std::string name = path.filename().string();
+  return name.substr(0, name.size() - ending_of(name));
 }
 
-bool is_nifti_name(const std::filesystem::path& path) {
-  const std::string name = path.filename().string();
-  return name.ends_with(".nii") || name.ends_with(".nii.gz");
+bool is_nifti_name(const std::filesystem::path& path) { return ending_of(path.filename().string()) > 0; }
+
+std::filesystem::path NiftiFolders::find(const std::filesystem::path& folder, const std::string& stem) {
+  namespace fs = std::filesystem;
+  const fs::path wanted = folder / (stem + ".nii");  // a stem may lead into another folder
+  const auto [found, fresh] = folders_.try_emplace(wanted.parent_path());
+  if (fresh) {
+    std::error_code error;
+    for (fs::directory_iterator entry(found->first, error), end; !error && entry != end; entry.increment(error))
+      if (is_nifti_name(entry->path())) found->second[nifti_stem(entry->path())].push_back(entry->path());
+    const bool absent = error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory ||
+                        error == std::errc::filename_too_long;
+    check(!error || absent, ErrorKind::data, "[", found->first.string(),
+          "] the folder cannot be read: ", error.message());
+  }
+  fs::path volume;
+  const auto same = found->second.find(nifti_stem(wanted));
+  if (same == found->second.end()) return volume;
+  std::sort(same->second.begin(), same->second.end());
+  for (const fs::path& path : same->second) {
+    std::error_code unknown;  // reading it will tell why
+    const fs::file_type type = fs::status(path, unknown).type();
+    if (type == fs::file_type::not_found || type == fs::file_type::directory) continue;
+    check(volume.empty(), ErrorKind::data, "[", volume.string(), "] expected one volume called \"", stem,
+          "\", got another, ", path.string(), "; remove or rename one of them");
+    volume = path;
+  }
+  return volume;
 }
 
 }  // namespace lgms::io

@@ -32,7 +32,8 @@ const char* remedy(int reason) {
 
 void OutputFile::fail_with(const char* action) const {
   const int reason = errno;
-  fail(ErrorKind::output, '[', path_.string(), "] cannot be ", action, ": ", std::strerror(reason), remedy(reason));
+  fail(kind_for(reason, ErrorKind::output), '[', path_.string(), "] cannot be ", action, ": ", std::strerror(reason),
+       remedy(reason));
 }
 
 OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
@@ -55,6 +56,7 @@ OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
 // Makes the temporary, for which one that a killed process left is removed: an ordinary file of ours, locked by nobody.
 // False where it is somebody else's.
 bool OutputFile::take(const std::filesystem::path& name) {
+  temporary_ = name;  // now: once the file is there, nothing may fail
   constexpr int flags = O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
   for (int attempt = 0; attempt < 2; ++attempt) {
     int descriptor = ::open(name.c_str(), flags | O_CREAT | O_EXCL, 0666);
@@ -70,7 +72,6 @@ bool OutputFile::take(const std::filesystem::path& name) {
                       ::lstat(name.c_str(), &named) == 0 && held.st_dev == named.st_dev &&
                       held.st_ino == named.st_ino && S_ISREG(held.st_mode) && held.st_uid == ::geteuid();
     if (ours && made) {
-      temporary_ = name;
       descriptor_ = descriptor;
       return true;
     }
@@ -126,8 +127,8 @@ void ensure_directory(const std::filesystem::path& path) {
   expect_no_nul(path, ErrorKind::output);
   std::error_code error;
   std::filesystem::create_directories(path, error);
-  check(!error, ErrorKind::output, '[', path.string(), "] cannot be made a folder: ", error.message(),
-        remedy(error.value()));
+  check(!error, kind_for(error.value(), ErrorKind::output), '[', path.string(),
+        "] cannot be made a folder: ", error.message(), remedy(error.value()));
   check(is_folder(path, ErrorKind::output), ErrorKind::output, '[', path.string(),
         "] expected a folder, but a file has this name; choose another");
 }

@@ -1,5 +1,6 @@
 #include "core/io/pickle.h"
 
+#include <algorithm>
 #include <bit>
 #include <unordered_map>
 
@@ -11,12 +12,59 @@ namespace {
 using Kind = PickleValue::Kind;
 
 constexpr uint64_t kMaxBytes = uint64_t{1} << 24;  // a value takes about 100 bytes, and each byte may make one
+constexpr size_t kMostArguments = 16;              // of a call, which keeps a copy of them
+
+// What may be called, by what comes of it. Nothing is: the arguments of a tensor are kept, those of a dict become its
+// items, and an object, which no weights are made of, is only known by its name.
+struct Module {
+  std::string_view name, members;
+};
+constexpr Module kTensors[] = {
+    {"torch._tensor", "_rebuild_from_type_v2"},
+    {"torch._utils", "_rebuild_parameter _rebuild_parameter_with_state _rebuild_tensor_v2"},
+};
+constexpr Module kDicts[] = {{"collections", "Counter OrderedDict defaultdict"}};
+constexpr Module kObjects[] = {
+    {"_codecs", "encode"},
+    {"builtins",
+     "bool bytearray bytes complex dict float frozenset int list long range set slice str tuple unicode xrange"},
+    {"collections", "deque"},
+    {"numpy", "dtype ndarray"},
+    {"numpy._core.multiarray", "_reconstruct scalar"},
+    {"numpy._core.numeric", "_frombuffer"},
+    {"torch",
+     "Size Tensor bfloat16 bool complex128 complex32 complex64 device float16 float32 float4_e2m1fn_x2 float64 "
+     "float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu int1 int16 int2 int3 int32 int4 int5 "
+     "int6 int64 int7 int8 per_channel_affine per_channel_affine_float_qparams per_channel_symmetric per_tensor_affine "
+     "per_tensor_symmetric qint32 qint8 quint2x4 quint4x2 quint8 uint1 uint16 uint2 uint3 uint32 uint4 uint5 uint6 "
+     "uint64 uint7 uint8"},
+    {"torch._utils", "_rebuild_meta_tensor_no_storage _rebuild_qtensor _rebuild_sparse_tensor _rebuild_tensor_v3"},
+    {"torch.nn.parameter", "Parameter"},
+    {"torch.serialization", "_get_layout"},
+};
+
+bool holds(std::span<const Module> modules, std::string_view full) {
+  const auto is_member = [full](const Module& module) {
+    if (!full.starts_with(module.name) || full.substr(module.name.size(), 1) != ".") return false;
+    const std::string_view member = full.substr(module.name.size() + 1);
+    for (std::string_view rest = module.members; !rest.empty();) {
+      const size_t end = std::min(rest.find(' '), rest.size());
+      if (rest.substr(0, end) == member) return true;
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    return false;
+  };
+  return std::any_of(modules.begin(), modules.end(), is_member);
+}
 
 bool is_storage_type(std::string_view name) { return name.starts_with("torch.") && name.ends_with("Storage"); }
 
-bool is_allowed(std::string_view name) {
-  return name == "collections.OrderedDict" || name == "torch._utils._rebuild_tensor_v2" ||
-         name == "torch._utils._rebuild_parameter" || is_storage_type(name);
+// As Python 3 and NumPy 2 call it.
+std::string current_name(const std::string& module, const std::string& name) {
+  constexpr std::string_view numpy = "numpy.core.";
+  if (module == "__builtin__") return "builtins." + name;
+  if (module.starts_with(numpy)) return "numpy._core." + module.substr(numpy.size()) + "." + name;
+  return module + "." + name;
 }
 
 class Machine {
@@ -40,7 +88,13 @@ class Machine {
     return *stack_.back();
   }
   void push_integer(int64_t value) { push(Kind::integer).integer = value; }
+  void push_integer(std::span<const uint8_t> bytes);
   void push_string(uint64_t length) { push(Kind::string).text = string(length); }
+  void push_object(const char* name) { push(Kind::object).text = name; }
+  void push_bytes(uint64_t length) {
+    file_.take(length, "pickle bytes");
+    push_object("bytes");
+  }
 
   size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
   PickleValue* pop() {
@@ -70,6 +124,7 @@ class Machine {
     return items;
   }
   void extend(Kind kind, const std::vector<PickleValue*>& items) {
+    if (top()->kind == Kind::object) return;  // of a deque, a set, ...
     PickleValue* into = top(kind);
     file_.expect(kind == Kind::list || items.size() % 2 == 0, "pickle: a key without a value", damaged);
     into->items.insert(into->items.end(), items.begin(), items.end());
@@ -85,12 +140,14 @@ class Machine {
     return text;
   }
   void global(const std::string& module, const std::string& name) {
-    const std::string full = module + "." + name;
-    file_.expect(is_allowed(full), "expected tensors and containers only, but the file wants to call ", full,
+    const std::string full = current_name(module, name);
+    const bool allowed = holds(kTensors, full) || holds(kDicts, full) || holds(kObjects, full) || is_storage_type(full);
+    file_.expect(allowed, "expected tensors and containers only, but the file wants to call ", full,
                  "; nothing was executed. Re-save the weights alone: torch.save(model.state_dict(), ...)");
     push(Kind::global).text = full;
   }
   void call();
+  std::vector<PickleValue*> dict_items(std::string_view name, const std::vector<PickleValue*>& arguments);
   void remember(uint64_t index) { memo_[index] = top(); }
   void recall(uint64_t index) {
     const auto found = memo_.find(index);
@@ -104,24 +161,57 @@ class Machine {
   std::vector<PickleValue*> stack_;
   std::vector<size_t> marks_;  // heights of the stack
   std::unordered_map<uint64_t, PickleValue*> memo_;
+  uint64_t copied_ = 0;  // items of dicts made of others: many may be made of one
 };
 
-// REDUCE: function, arguments -> value.
+// REDUCE, NEWOBJ: function, arguments -> value.
 void Machine::call() {
   const PickleValue* arguments = top(Kind::tuple);
   stack_.pop_back();
   const PickleValue* function = top(Kind::global);
   stack_.pop_back();
-  if (function->text == "collections.OrderedDict") {
-    file_.expect(arguments->items.empty(), "pickle: expected OrderedDict(), got arguments", damaged);
-    push(Kind::dict);
+  const std::string& name = function->text;
+  file_.expect(!is_storage_type(name), "expected tensors and containers only, but the file wants to call ", name,
+               "; nothing was executed");
+  file_.expect(arguments->items.size() <= kMostArguments, "pickle: expected at most ", kMostArguments, " arguments of ",
+               name, ", got ", arguments->items.size(), damaged);
+  if (holds(kDicts, name)) {
+    auto items = dict_items(name, arguments->items);
+    push(Kind::dict).items = std::move(items);
   } else {
-    file_.expect(!is_storage_type(function->text), "expected tensors and containers only, but the file wants to call ",
-                 function->text, "; nothing was executed");
-    PickleValue& value = push(Kind::call);
-    value.text = function->text;
-    value.items = arguments->items;
+    PickleValue& value = push(holds(kTensors, name) ? Kind::call : Kind::object);
+    value.text = name;
+    if (value.kind == Kind::call) value.items = arguments->items;
   }
+}
+
+// The items of OrderedDict(...), Counter(...) and defaultdict(factory, ...), made of a dict or of a list of pairs.
+std::vector<PickleValue*> Machine::dict_items(std::string_view name, const std::vector<PickleValue*>& arguments) {
+  const size_t at = name == "collections.defaultdict" ? 1 : 0;
+  file_.expect(arguments.size() <= at + 1, "pickle: expected one dict or list as the argument of ", name, damaged);
+  if (arguments.size() <= at) return {};
+  const PickleValue& from = *arguments[at];
+  file_.expect(from.kind == Kind::dict || from.kind == Kind::list || from.kind == Kind::tuple,
+               "pickle: expected a dict or a list as the argument of ", name, ", got ", name_of(from.kind), damaged);
+  copied_ += from.items.size();
+  file_.expect(copied_ <= kMaxBytes, "pickle: it copies its dicts too often", damaged);
+  if (from.kind == Kind::dict) return from.items;
+  std::vector<PickleValue*> items;
+  for (const PickleValue* pair : from.items) {
+    file_.expect((pair->kind == Kind::list || pair->kind == Kind::tuple) && pair->items.size() == 2,
+                 "pickle: expected pairs as the items of ", name, ", got ", name_of(pair->kind), damaged);
+    items.insert(items.end(), pair->items.begin(), pair->items.end());
+  }
+  return items;
+}
+
+// LONG1, LONG4: two's complement of any length. No weight needs more than 64 bits, states of random numbers do.
+void Machine::push_integer(std::span<const uint8_t> bytes) {
+  if (bytes.size() > 8) return push_object("int");
+  uint64_t value = 0;
+  for (size_t i = 0; i < bytes.size(); ++i) value |= uint64_t{bytes[i]} << 8 * i;
+  if (!bytes.empty() && bytes.size() < 8 && bytes.back() >= 0x80) value |= ~uint64_t{0} << 8 * bytes.size();
+  push_integer(static_cast<int64_t>(value));
 }
 
 void Machine::step_number(uint8_t opcode) {
@@ -134,15 +224,8 @@ void Machine::step_number(uint8_t opcode) {
       push(Kind::real).real = std::bit_cast<double>(high << 32 | file_.big_endian(4, "pickle number"));
       return;
     }
-    default: {  // LONG1: two's complement of any length
-      const auto length = file_.number<uint8_t>("pickle integer");
-      file_.expect(length <= 8, "pickle integer: expected at most 8 bytes, got ", int{length});
-      uint64_t value = 0;
-      const auto bytes = file_.take(length, "pickle integer");
-      for (size_t i = 0; i < bytes.size(); ++i) value |= uint64_t{bytes[i]} << 8 * i;
-      if (length > 0 && length < 8 && bytes.back() >= 0x80) value |= ~uint64_t{0} << 8 * length;
-      push_integer(static_cast<int64_t>(value));
-    }
+    case 0x8a: return push_integer(file_.take(file_.number<uint8_t>("pickle integer"), "pickle integer"));
+    default: return push_integer(file_.take(file_.number<uint32_t>("pickle integer"), "pickle integer"));
   }
 }
 
@@ -167,6 +250,15 @@ void Machine::step_container(uint8_t opcode) {
     case 'e': extend(Kind::list, pop_mark()); break;
     case 's': extend(Kind::dict, pop_count(2)); break;
     case 'u': extend(Kind::dict, pop_mark()); break;
+    case 0x8f: push_object("set"); break;
+    case 0x90:
+      pop_mark();
+      top(Kind::object);
+      break;
+    case 0x91:
+      pop_mark();
+      push_object("frozenset");
+      break;
   }
 }
 
@@ -186,7 +278,12 @@ bool Machine::step(uint8_t opcode) {
     case 'M':
     case 'J':
     case 'G':
-    case 0x8a: step_number(opcode); break;
+    case 0x8a:
+    case 0x8b: step_number(opcode); break;
+    case 'C': push_bytes(file_.number<uint8_t>("pickle bytes")); break;
+    case 'B': push_bytes(file_.number<uint32_t>("pickle bytes")); break;
+    case 0x8e:
+    case 0x96: push_bytes(file_.number<uint64_t>("pickle bytes")); break;
     case 'X': push_string(file_.number<uint32_t>("pickle string")); break;
     case 0x8c: push_string(file_.number<uint8_t>("pickle string")); break;
     case 0x8d: push_string(file_.number<uint64_t>("pickle string")); break;
@@ -204,7 +301,10 @@ bool Machine::step(uint8_t opcode) {
     case 'a':
     case 'e':
     case 's':
-    case 'u': step_container(opcode); break;
+    case 'u':
+    case 0x8f:
+    case 0x90:
+    case 0x91: step_container(opcode); break;
     case 'q': remember(file_.number<uint8_t>("pickle memo")); break;
     case 'r': remember(file_.number<uint32_t>("pickle memo")); break;
     case 0x94: remember(memo_.size()); break;
@@ -223,16 +323,19 @@ bool Machine::step(uint8_t opcode) {
       global(module, name);
       break;
     }
-    case 'R': call(); break;
+    case 'R':
+    case 0x81: call(); break;
     case 'Q': {
       PickleValue* id = top(Kind::tuple);
       stack_.pop_back();
+      file_.expect(id->items.size() <= kMostArguments, "pickle: expected a storage at offset ", file_.position(),
+                   damaged);
       push(Kind::storage).items = id->items;
       break;
     }
-    case 'b':  // attributes of an OrderedDict (a state dict's version numbers): not needed
+    case 'b':  // attributes of an OrderedDict (a state dict's version numbers) or an object: not needed
       pop();
-      top(Kind::dict);
+      if (top()->kind != Kind::object) top(Kind::dict);
       break;
     default:
       file_.expect(false, "pickle: expected tensors and containers only, got operation ", int{opcode}, " at offset ",
@@ -253,7 +356,7 @@ const PickleValue* PickleValue::find(std::string_view key) const {
 
 const char* name_of(PickleValue::Kind kind) {
   constexpr const char* names[] = {"None",   "a bool", "an integer", "a number",  "a string", "a tuple",
-                                   "a list", "a dict", "a type",     "a storage", "a tensor"};
+                                   "a list", "a dict", "a type",     "a storage", "a tensor", "an object"};
   return names[static_cast<size_t>(kind)];
 }
 

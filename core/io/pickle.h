@@ -1,6 +1,7 @@
 #pragma once
 // A reader of Python pickles that executes nothing: it builds containers, numbers and strings, and records which of a
-// few named functions of PyTorch would have been called with what. Anything else is refused.
+// few named functions of PyTorch would have been called with what; of a few types that are no part of weights (sets,
+// devices, scalars of NumPy, ...) it only notes that one stands there. Anything else is refused.
 // Source: CPython Lib/pickletools.py, protocols 2 to 5.
 #include <cstdint>
 #include <deque>
@@ -13,8 +14,10 @@
 namespace lgms::io {
 
 struct PickleValue {
-  // storage: a persistent id, `items` is its one tuple. call: `text` names the function, `items` are its arguments.
-  enum class Kind { none, boolean, integer, real, string, tuple, list, dict, global, storage, call };
+  // storage: a persistent id, `items` is its one tuple. call: of a function that makes a tensor; `text` names it,
+  // `items` are its arguments. object: anything else that is harmless, bytes and integers beyond 64 bits too; `text`
+  // names it.
+  enum class Kind { none, boolean, integer, real, string, tuple, list, dict, global, storage, call, object };
   Kind kind = Kind::none;
   int64_t integer = 0;  // booleans too
   double real = 0;
@@ -33,8 +36,9 @@ struct Pickle {
   const PickleValue* root = nullptr;
 };
 
-// Throws Error{kind}, naming the function, on any but collections.OrderedDict(), torch._utils._rebuild_tensor_v2,
-// torch._utils._rebuild_parameter and the names torch.*Storage; on anything malformed; and above 16 MB.
+// Throws Error{kind}, naming the function, on any but PyTorch's for tensors and parameters and the containers, scalars
+// and types that stand in the states of optimizers and schedulers (pickle.cpp lists them all); on anything malformed;
+// and above 16 MB.
 Pickle read_pickle(std::span<const uint8_t> bytes, const std::string& name, ErrorKind kind);
 
 }  // namespace lgms::io

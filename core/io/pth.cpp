@@ -1,8 +1,10 @@
 #include "core/io/pth.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <set>
+#include <tuple>
 
 #include "core/io/bytes.h"
 #include "core/io/pickle.h"
@@ -58,6 +60,7 @@ class Checkpoint {
   std::vector<NamedTensor> tensors();
 
  private:
+  const PickleValue* weights_in(const PickleValue* dict, int depth);
   struct Elements {
     DType dtype;
     std::span<const uint8_t> bytes;
@@ -70,6 +73,7 @@ class Checkpoint {
   ZipEntries entries_;
   std::string folder_;
   Pickle pickle_;
+  std::map<const PickleValue*, const PickleValue*> found_;  // what weights_in returned
 };
 
 // storage: ("storage", torch.FloatStorage, key of the zip entry, device, number of elements).
@@ -97,24 +101,38 @@ Checkpoint::Elements Checkpoint::elements_of(const std::string& name, const Pick
   return {*dtype, bytes};
 }
 
-// value: torch._utils._rebuild_tensor_v2(storage, offset, size, stride, ...), or _rebuild_parameter of one.
-Tensor Checkpoint::tensor_of(const std::string& name, const PickleValue* value) {
-  if (value->kind == Kind::call && value->text == "torch._utils._rebuild_parameter" && !value->items.empty())
+// The arguments of torch._utils._rebuild_tensor_v2: storage, offset, size, stride, ...; nullptr where value is no
+// tensor. A parameter is _rebuild_parameter(tensor, ...), a tensor with attributes _rebuild_from_type_v2(function,
+// type, arguments, attributes).
+const std::vector<PickleValue*>* arguments_of(const PickleValue* value) {
+  constexpr std::string_view make = "torch._utils._rebuild_tensor_v2";
+  if (value->kind == Kind::call && value->text.starts_with("torch._utils._rebuild_parameter") && !value->items.empty())
     value = value->items[0];
-  file_.expect(
-      value->kind == Kind::call && value->text == "torch._utils._rebuild_tensor_v2" && value->items.size() >= 4,
-      "entry \"", name, "\": expected a tensor, got ", name_of(value->kind),
-      "; only a state dict, or {\"state_dict\": ...}, is read", remedy);
-  const auto [dtype, bytes] = elements_of(name, value->items[0]);
-  const auto extents = integers_of(value->items[2]), strides = integers_of(value->items[3]);
-  const bool sound = value->items[1]->kind == Kind::integer && value->items[1]->integer >= 0 && extents && strides &&
-                     extents->size() == strides->size();
+  if (value->kind != Kind::call) return nullptr;
+  const std::vector<PickleValue*>* arguments = value->text == make ? &value->items : nullptr;
+  if (value->text == "torch._tensor._rebuild_from_type_v2" && value->items.size() == 4 &&
+      value->items[0]->text == make && value->items[2]->kind == Kind::tuple)
+    arguments = &value->items[2]->items;
+  return arguments != nullptr && arguments->size() >= 4 ? arguments : nullptr;
+}
+
+Tensor Checkpoint::tensor_of(const std::string& name, const PickleValue* value) {
+  const std::vector<PickleValue*>* arguments = arguments_of(value);
+  file_.expect(arguments != nullptr, "entry \"", name, "\": expected a tensor, got ",
+               value->kind == Kind::object ? value->text : name_of(value->kind),
+               "; only a state dict, alone or under a name as {\"state_dict\": ...}, is read", remedy);
+  const auto& [storage, offset, sizes, steps] =
+      std::tie((*arguments)[0], (*arguments)[1], (*arguments)[2], (*arguments)[3]);
+  const auto [dtype, bytes] = elements_of(name, storage);
+  const auto extents = integers_of(sizes), strides = integers_of(steps);
+  const bool sound =
+      offset->kind == Kind::integer && offset->integer >= 0 && extents && strides && extents->size() == strides->size();
   file_.expect(sound, "tensor \"", name, "\": expected an offset and at most ", Shape::kMaxRank,
                " sizes and strides, all non-negative integers");
 
   // The last element must lie within the storage, and the tensor may not repeat elements of it (stride 0).
   const auto element = static_cast<uint64_t>(size_of(dtype)), count = bytes.size() / element;
-  uint64_t last = static_cast<uint64_t>(value->items[1]->integer), numel = 1;
+  uint64_t last = static_cast<uint64_t>(offset->integer), numel = 1;
   bool fits = true;
   for (size_t i = 0; i < extents->size(); ++i) {
     const auto extent = static_cast<uint64_t>((*extents)[i]), stride = static_cast<uint64_t>((*strides)[i]);
@@ -133,7 +151,7 @@ Tensor Checkpoint::tensor_of(const std::string& name, const PickleValue* value) 
   const Tensor tensor = Tensor::empty(Shape(*extents), dtype);
   uint8_t* into = bytes_of(tensor).data();
   std::vector<int64_t> index(extents->size());
-  uint64_t source = static_cast<uint64_t>(value->items[1]->integer);
+  uint64_t source = static_cast<uint64_t>(offset->integer);
   for (uint64_t i = 0; i < numel; ++i, into += element) {
     std::copy_n(bytes.data() + source * element, element, into);
     for (size_t axis = index.size(); axis-- > 0;) {
@@ -146,9 +164,35 @@ Tensor Checkpoint::tensor_of(const std::string& name, const PickleValue* value) 
   return tensor;
 }
 
+// The state dict in a dict: itself where it holds tensors, or what stands under one of the names that scripts give it,
+// in any nesting. nullptr where there is none.
+const PickleValue* Checkpoint::weights_in(const PickleValue* dict, int depth) {
+  constexpr const char* names[] = {"state_dict", "model_state_dict", "model_state", "model", "net",
+                                   "network",    "weights",          "params",      "module"};
+  constexpr int deepest = 16;
+  if (dict->kind != Kind::dict || depth > deepest) return nullptr;
+  const auto [known, fresh] =
+      found_.try_emplace(dict, nullptr);  // nullptr too while it is looked into: it may hold itself
+  if (!fresh) return known->second;
+  const char* first = nullptr;
+  const PickleValue* weights = nullptr;
+  for (const char* name : names) {
+    const PickleValue* value = dict->find(name);
+    const PickleValue* inside = value ? weights_in(value, depth + 1) : nullptr;
+    if (inside == nullptr || inside == weights) continue;
+    file_.expect(weights == nullptr, "expected one state dict, got two, under \"", first ? first : "", "\" and \"",
+                 name, '"', remedy);
+    weights = inside;
+    first = name;
+  }
+  for (size_t i = 1; i < dict->items.size() && weights == nullptr; i += 2)
+    if (arguments_of(dict->items[i])) weights = dict;
+  return known->second = weights;
+}
+
 std::vector<NamedTensor> Checkpoint::tensors() {
-  const PickleValue* dict = pickle_.root;
-  if (const PickleValue* inner = dict->find("state_dict")) dict = inner;
+  const PickleValue* dict = weights_in(pickle_.root, 0);
+  if (dict == nullptr) dict = pickle_.root;  // tensor_of says what stands there instead
   file_.expect(dict->kind == Kind::dict && !dict->items.empty(),
                "expected a state dict, or {\"state_dict\": ...}, got ",
                dict->kind == Kind::dict ? "an empty one" : name_of(dict->kind), remedy);
@@ -163,11 +207,6 @@ std::vector<NamedTensor> Checkpoint::tensors() {
   return result;
 }
 
-void strip_prefix(std::vector<NamedTensor>& tensors, std::string_view prefix) {
-  if (std::all_of(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name.starts_with(prefix); }))
-    for (NamedTensor& t : tensors) t.name.erase(0, prefix.size());
-}
-
 }  // namespace
 
 std::vector<NamedTensor> read_pth(const std::filesystem::path& path) {
@@ -175,10 +214,7 @@ std::vector<NamedTensor> read_pth(const std::filesystem::path& path) {
 }
 
 std::vector<NamedTensor> read_pth(std::span<const uint8_t> bytes, const std::string& name) {
-  auto tensors = Checkpoint(bytes, name).tensors();
-  strip_prefix(tensors, "module.");
-  strip_prefix(tensors, "backbone.");
-  return tensors;
+  return Checkpoint(bytes, name).tensors();
 }
 
 }  // namespace lgms::io

@@ -10,10 +10,11 @@
 
 namespace lgms::io {
 
-// The tensors of a state dict, or of the one under "state_dict", in its order, dense, as f32, f64, i64 or u8; a prefix
-// "module." or "backbone." that all names share is taken off. Throws Error{model} on any other contents and types, on
-// what is cut short or damaged, and on a pickle that wants to call a function, naming it. The form for memory calls the
-// file `name` in its errors.
+// The tensors of a state dict, in its order and under its names, dense, as f32, f64, i64 or u8. The state dict is the
+// whole checkpoint, or stands under "state_dict", "model_state_dict", "model_state", "model", "net", "network",
+// "weights", "params" or "module", in any nesting; what else stands beside it is passed over. Throws Error{model} on
+// any other contents and types, on two state dicts, on what is cut short or damaged, and on a pickle that wants to call
+// a function, naming it. The form for memory calls the file `name` in its errors.
 std::vector<NamedTensor> read_pth(const std::filesystem::path& path);
 std::vector<NamedTensor> read_pth(std::span<const uint8_t> bytes, const std::string& name);
 

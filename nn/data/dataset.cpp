@@ -1,20 +1,12 @@
 #include "nn/data/dataset.h"
 
 #include <algorithm>
-#include <fstream>
-#include <unordered_map>
 
 #include "core/error.h"
 #include "core/io/image.h"
 
 namespace lgms::nn {
 namespace {
-
-std::string trimmed(const std::string& line) {
-  const char* blanks = " \t\r\n\v\f";
-  const size_t first = line.find_first_not_of(blanks);
-  return first == std::string::npos ? "" : line.substr(first, line.find_last_not_of(blanks) - first + 1);
-}
 
 void check_mask(const Tensor& mask, const Tensor& image, int threshold, const std::filesystem::path& path,
                 const std::filesystem::path& image_path) {
@@ -29,27 +21,6 @@ void check_mask(const Tensor& mask, const Tensor& image, int threshold, const st
 }
 
 }  // namespace
-
-std::vector<std::string> read_list(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  check(in.is_open() && !std::filesystem::is_directory(file), ErrorKind::data, "[", file.string(),
-        "] cannot be read: expected a list of names, one per line");
-  std::vector<std::string> stems;
-  std::unordered_map<std::string, int> seen;
-  std::string line;
-  for (int number = 1; std::getline(in, line); ++number) {
-    if (number == 1 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);  // a byte order mark
-    const std::string stem = trimmed(line);
-    if (stem.empty()) continue;
-    const auto [before, fresh] = seen.emplace(stem, number);
-    check(fresh, ErrorKind::data, "[", file.string(), "] line ", number, ": expected each name once, got \"", stem,
-          "\" again (line ", before->second, ")");
-    stems.push_back(stem);
-  }
-  check(!in.bad(), ErrorKind::data, "[", file.string(), "] cannot be read to its end");
-  check(!stems.empty(), ErrorKind::data, "[", file.string(), "] expected names, one per line, got none");
-  return stems;
-}
 
 std::filesystem::path ImageFolder::image_path(const std::string& stem) const {
   return root / "images" / (stem + ".png");

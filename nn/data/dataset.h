@@ -1,5 +1,5 @@
 #pragma once
-// Labelled cases on disk: lists of names, reading with checks, a cache so that epochs after the first read nothing.
+// Labelled cases on disk: reading with checks, a cache so that epochs after the first read nothing.
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -17,10 +17,6 @@ struct Example {
   std::string stem;
   Tensor image, masks;
 };
-
-// The stems of a list file, one per line, trimmed (CR LF ends are fine), blank lines skipped. A stem may hold anything
-// that a file name may. Throws Error{data} where the file cannot be read, names nothing, or names one stem twice.
-std::vector<std::string> read_list(const std::filesystem::path& file);
 
 // A folder of images/STEM.png with masks/K/STEM.png for the classes K = 0 .. classes - 1.
 struct ImageFolder {

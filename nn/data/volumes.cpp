@@ -5,44 +5,133 @@
 #include <map>
 #include <set>
 
+#include "core/context.h"
 #include "core/error.h"
 #include "core/io/datalist.h"
-#include "nn/data/dataset.h"
+#include "core/io/files.h"
+#include "nn/data/list.h"
 
 namespace lgms::nn {
 namespace {
 
 namespace fs = std::filesystem;
 
-bool is_file(const fs::path& path) {
+// Of a path that may be none, and longer than any: never throws.
+bool may_be_file(const fs::path& path) {
   std::error_code ignored;
   return fs::is_regular_file(path, ignored);
 }
 
-// folder/STEM.nii.gz, or as .nii; empty where there is neither.
-fs::path volume_named(const fs::path& folder, const std::string& stem) {
-  for (const char* extension : {".nii.gz", ".nii"})
-    if (is_file(folder / (stem + extension))) return folder / (stem + extension);
-  return {};
+// The fields of a line with quotes (RFC 4180, a comma or a tab between them, blanks around): none where it has no
+// quotes, or quotes elsewhere than around a field.
+std::vector<std::string> fields_of(const std::string& line) {
+  std::vector<std::string> fields;
+  bool quoted = false;
+  for (size_t i = 0;;) {
+    i = std::min(line.find_first_not_of(' ', i), line.size());
+    std::string field;
+    if (i < line.size() && line[i] == '"') {
+      quoted = true;
+      for (++i;; ++i) {
+        if (i == line.size()) return {};
+        if (line[i] == '"' && line.compare(i, 2, "\"\"") != 0) break;
+        if (line[i] == '"') ++i;
+        field += line[i];
+      }
+      i = std::min(line.find_first_not_of(' ', i + 1), line.size());
+      if (i < line.size() && line[i] != ',' && line[i] != '\t') return {};
+    } else {
+      const size_t end = std::min(line.find_first_of(",\t", i), line.size());
+      field = trimmed(line.substr(i, end - i));
+      if (field.find('"') != std::string::npos) return {};
+      i = end;
+    }
+    fields.push_back(field);
+    if (i == line.size()) break;
+    ++i;
+  }
+  return quoted ? fields : std::vector<std::string>{};
 }
 
-VolumeCase nnunet_case(const fs::path& data, const std::string& stem, const std::string& where) {
-  VolumeCase c{stem, volume_named(data / "imagesTr", stem), volume_named(data / "labelsTr", stem)};
-  if (c.image.empty()) c.image = volume_named(data / "imagesTr", stem + "_0000");
-  check(!c.image.empty(), ErrorKind::data, where, ": no such file: ", (data / "imagesTr" / stem).string(),
-        ".nii.gz, _0000.nii.gz or .nii; lines hold stems of imagesTr, or the paths of image and label with a comma");
-  check(!c.label.empty(), ErrorKind::data, where, ": no such file: ", (data / "labelsTr" / stem).string(),
-        ".nii.gz or .nii, the labels of ", c.image.string());
-  check(volume_named(data / "imagesTr", stem + "_0001").empty(), ErrorKind::data, where,
-        ": expected images of one channel, found a second one, ", (data / "imagesTr" / stem).string(), "_0001");
-  return c;
-}
+// The cases of a list's lines.
+class CaseFinder {
+ public:
+  CaseFinder(fs::path data, const fs::path& list) : data_(std::move(data)), list_(list.string()) {}
+
+  // A line is a stem where it is one, exactly or without blanks around; else an image and a label.
+  VolumeCase find(const ListLine& line) {
+    const std::string where = text('[', list_, "] line ", line.number);
+    std::vector<std::string> stems{line.text, trimmed(line.text)};
+    if (const auto fields = fields_of(line.text); fields.size() == 1) stems.push_back(fields[0]);
+    for (const std::string& stem : stems)
+      if (const fs::path image = image_of(stem); !image.empty()) return with_label(stem, image, where);
+    const std::vector<VolumeCase> pairs = pairs_of(line.text);
+    if (pairs.empty()) refuse(line.text, where);
+    if (pairs.size() > 1)
+      fail(ErrorKind::data, where, ": expected one way to cut it into image and label, got \"", pairs[0].image.string(),
+           "\" and \"", pairs[0].label.string(), "\", but also \"", pairs[1].image.string(), "\" and \"",
+           pairs[1].label.string(), "\"; put each path in quotes");
+    return pairs[0];
+  }
+
+ private:
+  fs::path image_of(const std::string& stem) {
+    fs::path image = folders_.find(data_ / "imagesTr", stem);
+    return image.empty() ? folders_.find(data_ / "imagesTr", stem + "_0000") : image;
+  }
+
+  VolumeCase with_label(const std::string& stem, const fs::path& image, const std::string& where) {
+    const fs::path label = folders_.find(data_ / "labelsTr", stem);
+    check(!label.empty(), ErrorKind::data, where, ": no such file: ", (data_ / "labelsTr" / stem).string(),
+          ".nii.gz or .nii, the labels of ", image.string());
+    check(folders_.find(data_ / "imagesTr", stem + "_0001").empty(), ErrorKind::data, where,
+          ": expected images of one channel, found a second one, ", (data_ / "imagesTr" / stem).string(), "_0001");
+    return {stem, image, label};
+  }
+
+  // What is an image and a label that are there: the two fields of a line as CSV has them, or both sides of one of its
+  // commas or tabs.
+  std::vector<VolumeCase> pairs_of(const std::string& line) const {
+    constexpr size_t longest = size_t{1} << 14;  // two paths of Linux, with quotes
+    if (line.size() > longest) return {};
+    std::set<std::pair<fs::path, fs::path>> pairs;
+    const auto offer = [&](const std::string& image, const std::string& label) {
+      if (may_be_file(data_ / image) && may_be_file(data_ / label)) pairs.emplace(data_ / image, data_ / label);
+    };
+    if (const auto fields = fields_of(line); fields.size() == 2) offer(fields[0], fields[1]);
+    for (size_t cut = line.find_first_of(",\t"); cut != std::string::npos; cut = line.find_first_of(",\t", cut + 1)) {
+      const std::string left = line.substr(0, cut), right = line.substr(cut + 1);
+      for (const std::string& image : {left, trimmed(left)})
+        for (const std::string& label : {right, trimmed(right)}) offer(image, label);
+    }
+    std::vector<VolumeCase> cases;
+    for (const auto& [image, label] : pairs) cases.push_back({io::nifti_stem(image), image, label});
+    return cases;
+  }
+
+  // Says which file is missing, as far as that can be known.
+  [[noreturn]] void refuse(const std::string& line, const std::string& where) const {
+    std::vector<std::string> paths = fields_of(line);
+    const size_t cut = line.find_first_of(",\t");
+    if (paths.size() != 2 && cut != std::string::npos && line.find_first_of(",\t", cut + 1) == std::string::npos)
+      paths = {trimmed(line.substr(0, cut)), trimmed(line.substr(cut + 1))};
+    if (paths.size() == 2)
+      for (const std::string& path : paths)
+        check(io::is_file(data_ / path), ErrorKind::data, where, ": no such file: ", (data_ / path).string());
+    fail(ErrorKind::data, where, ": no such file: ", (data_ / "imagesTr" / trimmed(line)).string(),
+         ".nii.gz, _0000.nii.gz or .nii; lines hold stems of imagesTr, or the paths of image and label with a comma");
+  }
+
+  fs::path data_;
+  std::string list_;
+  io::NiftiFolders folders_;
+};
 
 VolumeCase pair_case(const fs::path& folder, const std::string& image, const std::string& label,
                      const std::string& where) {
   VolumeCase c{io::nifti_stem(image), folder / image, folder / label};
   for (const fs::path& path : {c.image, c.label})
-    check(is_file(path), ErrorKind::data, where, ": no such file: ", path.string());
+    check(io::is_file(path), ErrorKind::data, where, ": no such file: ", path.string());
   return c;
 }
 
@@ -57,11 +146,6 @@ void tell_apart(std::vector<VolumeCase>& cases, const fs::path& folder) {
     c.stem = (path.parent_path() / c.stem).string();
     std::replace(c.stem.begin(), c.stem.end(), '/', '_');
   }
-}
-
-std::string trimmed(const std::string& text) {
-  const size_t first = text.find_first_not_of(" \t"), last = text.find_last_not_of(" \t");
-  return first == std::string::npos ? "" : text.substr(first, last - first + 1);
 }
 
 }  // namespace
@@ -84,13 +168,9 @@ VolumeList read_volume_list(const fs::path& data, const fs::path& list, std::str
       volumes.cases.push_back(pair_case(path.parent_path(), image, label, where));
     volumes.classes = datalist.names;
   } else {
-    for (const std::string& line : read_list(path)) {
-      const size_t cut = line.find_first_of(",\t");
-      volumes.cases.push_back(cut == std::string::npos ? nnunet_case(data, line, where)
-                                                       : pair_case(data, trimmed(line.substr(0, cut)),
-                                                                   trimmed(line.substr(cut + 1)), where));
-    }
-    if (is_file(data / "dataset.json")) volumes.classes = io::read_datalist(data / "dataset.json", "").names;
+    CaseFinder finder(data, path);
+    for (const ListLine& line : read_lines(path)) volumes.cases.push_back(finder.find(line));
+    if (io::is_file(data / "dataset.json")) volumes.classes = io::read_datalist(data / "dataset.json", "").names;
   }
   tell_apart(volumes.cases, path.extension() == ".json" ? path.parent_path() : data);
   std::set<std::string> seen;
@@ -100,18 +180,26 @@ VolumeList read_volume_list(const fs::path& data, const fs::path& list, std::str
 }
 
 Tensor labels_of(const io::Volume& volume, const fs::path& path, int64_t classes) {
+  constexpr float close = 1e-3f;
   const Tensor labels = Tensor::empty(volume.voxels.shape(), DType::u8);
   const auto values = volume.voxels.span<float>();
   const auto most = static_cast<float>(classes == 0 ? 255 : classes - 1);
+  const auto place = [&](size_t i) {
+    const auto at = static_cast<int64_t>(i), h = volume.header.size[1], w = volume.header.size[2];
+    return text("voxel i ", at % w, ", j ", at / w % h, ", k ", at / (w * h));
+  };
+  size_t rounded = 0, example = 0;
   for (size_t i = 0; i < values.size(); ++i) {
-    const float v = values[i];
-    if (!(v >= 0 && v <= most && v == std::floor(v))) [[unlikely]] {
-      const auto at = static_cast<int64_t>(i), h = volume.header.size[1], w = volume.header.size[2];
-      fail(ErrorKind::data, "[", path.string(), "] labels: expected integers from 0 to ", most, ", got ", v,
-           " at voxel i ", at % w, ", j ", at / w % h, ", k ", at / (w * h));
-    }
-    labels.data<uint8_t>()[i] = static_cast<uint8_t>(v);
+    const float v = values[i], label = std::round(v);
+    if (!(label >= 0 && label <= most && std::abs(v - label) <= close)) [[unlikely]]
+      fail(ErrorKind::data, "[", path.string(), "] labels: expected integers from 0 to ", most, ", got ", v, " at ",
+           place(i));
+    if (v != label && rounded++ == 0) example = i;
+    labels.data<uint8_t>()[i] = static_cast<uint8_t>(label);
   }
+  if (rounded > 0)
+    Context::current().log(text("[", path.string(), "] labels: ", rounded, " were rounded to integers, the first ",
+                                values[example], " at ", place(example)));
   return labels;
 }
 

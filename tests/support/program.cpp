@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <memory>
 
+#include "tests/support/testing.h"
+
 namespace lgms::testing {
 namespace {
 
@@ -39,7 +41,10 @@ Outcome run_program(const std::string& program, const std::vector<std::string>& 
   if (meanwhile) meanwhile(child);
   int status = 0;
   waitpid(child, &status, 0);
-  return {WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status), contents(out.get()), contents(err.get())};
+  Outcome outcome{WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status), contents(out.get()),
+                  contents(err.get())};
+  CHECK_MESSAGE(outcome.err.find("internal error") == std::string::npos, outcome.err);
+  return outcome;
 }
 
 }  // namespace lgms::testing

@@ -1,13 +1,16 @@
-"""Made the files beside it, which the readers' tests and fuzzers start from. Needs torch and pillow.
+"""Made the files beside it, which the readers' tests and fuzzers start from. Needs torch, numpy and pillow.
 
 Images are 5 rows of 7 pixels, R = 20 i + 5 j, G = 255 - R, B = 30 (grey: R).
 """
+import collections
 import os
 import struct
 import zipfile
 import zlib
 
+import numpy
 import torch
+import torch.utils.serialization
 from PIL import Image
 
 os.chdir(os.path.dirname(os.path.abspath(__file__)))
@@ -57,5 +60,34 @@ torch.save(state, "state.pth")
 torch.save({"state_dict": {"module." + k: v for k, v in state.items()}, "epoch": 3, "best": 0.5, "lists": [(1, None)]},
            "wrapped.pth", pickle_protocol=4)
 torch.save(state, "legacy.pth", _use_new_zipfile_serialization=False)
+
+# What training scripts keep beside the weights and torch.load(weights_only=True) reads, and more that is harmless.
+model = torch.nn.Linear(2, 1)
+optimizer = torch.optim.Adam(model.parameters())
+model(torch.ones(1, 2)).sum().backward()
+optimizer.step()
+lists = collections.defaultdict(list, {"train": ["a"]})
+extended = w.clone()
+extended.note = "a tensor with an attribute"
+training = {
+    "model_state_dict": {"module._orig_mod.model." + k: v for k, v in {**state, "attribute": extended}.items()},
+    "optimizer": optimizer.state_dict(),
+    "scheduler": torch.optim.lr_scheduler.MultiStepLR(optimizer, [3, 5, 5]).state_dict(),
+    "containers": [lists, collections.OrderedDict([(1, 2)]), collections.Counter("aab"), {1, 2}, frozenset([3, "a"]),
+                   set(), collections.deque([1, 2], maxlen=5)],
+    "integers": [2**63, -2**63, -2**64, 2**70, 2**3000, -1, 255, -129],
+    "bytes": [b"", b"abc", b"x" * 300, bytearray(), bytearray(b"abc")],
+    "torch": [torch.Size([1, 2]), torch.device("cuda:0"), torch.float16, torch.bfloat16, torch.strided, w.half(),
+              w.to(torch.complex64), torch.eye(2).to_sparse(), torch.empty(2, device="meta"),
+              torch.zeros(1, dtype=torch.uint16)],
+    "python": [3j + 1, slice(1, 2, None), range(3), int, str, None, float("nan")],
+    "numpy": [numpy.float64(1.5), numpy.int64(3), numpy.bool_(True), numpy.dtype("f4"), numpy.arange(3)],
+}
+for protocol in 2, 4, 5:
+    torch.save(training, f"training{protocol}.pth", pickle_protocol=protocol)
+torch.utils.serialization.config.save.compute_crc32 = False
+torch.save(state, "no_crc.pth")
+torch.utils.serialization.config.save.compute_crc32 = True
+
 with zipfile.ZipFile("state.pth") as z, open("state.pkl", "wb") as f:
     f.write(z.read("state/data.pkl"))

@@ -1,0 +1,41 @@
+#include "core/io/class_names.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <string_view>
+
+#include "core/io/bytes.h"
+#include "core/io/files.h"
+
+namespace lgms::io {
+namespace {
+
+// Of text in UTF-8: below U+0020, or U+007F to U+009F.
+bool has_control_character(std::string_view text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<uint8_t>(text[i]);
+    if (byte < 0x20 || byte == 0x7f || (byte == 0xc2 && static_cast<uint8_t>(text[i + 1]) < 0xa0)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void check_class_names(std::span<const std::string> names, ErrorKind kind, const std::string& where) {
+  std::map<std::string_view, size_t> seen;
+  for (size_t k = 0; k < names.size(); ++k) {
+    const std::string& name = names[k];
+    check(!name.empty(), kind, where, ": expected a name for class ", k, ", got an empty one");
+    check(is_utf8(name), kind, where, ": expected names in UTF-8, got other bytes for class ", k);
+    check(!has_control_character(name), kind, where,
+          ": expected names without control characters, got some (ESC, a line's end, ...) for class ", k);
+    const auto [before, fresh] = seen.emplace(name, k);
+    check(fresh, kind, where, ": expected each name once, got \"", name, "\" for classes ", before->second, " and ", k);
+    check(kind == ErrorKind::model || lower(name) != "ignore", kind, where, ": \"", name,
+          "\" means voxels that are not annotated, which is not supported yet; leave these cases out, or give such "
+          "voxels the label of the background");
+  }
+}
+
+}  // namespace lgms::io

@@ -1,0 +1,36 @@
+#pragma once
+// A system that says no: calls that a process makes fail when a test wants it, one after another.
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace lgms::testing {
+
+enum class Call { memory, map, thread, open, read, write, sync, rename };
+inline constexpr int kCalls = 8;
+const char* name_of(Call call);
+
+// One call of a kind: the index-th (from 0) of the thread-th thread (from 0, in order of creation).
+struct Point {
+  int thread = 0;
+  int64_t index = 0;
+  friend bool operator==(const Point&, const Point&) = default;
+};
+
+// From now on the call at `point` fails, and where `on`, every call of its kind after it, in all threads.
+void start_failing(Call call, Point point, bool on);
+void stop_failing();
+
+// From now on calls of a kind are noted. all: each of them; else the first of each place in the program, which is told
+// by the functions that led to it, and which no earlier recording has met.
+void start_recording(Call call, bool all);
+std::vector<Point> stop_recording();
+
+// Runs try_one(point, on) for every point, for both values of `on`, in processes of their own. It returns what is
+// wrong, empty where nothing is. A signal or more than `seconds` for one point is wrong too. Returns lines that tell
+// point and fault, at most 20.
+std::vector<std::string> sweep(Call call, const std::vector<Point>& points,
+                               const std::function<std::string(Point point, bool on)>& try_one, unsigned seconds = 20);
+
+}  // namespace lgms::testing
