@@ -1,13 +1,9 @@
 #include "lgmsnet/config.h"
 
 #include "lgmsnet/json.h"
+#include "lgmsnet/shapes.h"
 
 namespace lgms {
-namespace {
-
-constexpr int64_t kMaxWidth = 1 << 14, kMaxDepth = 64;
-
-}  // namespace
 
 Config Config::named(std::string_view name) {
   Config config;
@@ -65,6 +61,16 @@ std::string Config::to_json() const {
 // The quarters of an LMS block need channels in fours; the widths of the four GMS blocks are those of their stage.
 void Config::validate(const std::string& source) const {
   check(rank == 2 || rank == 3, ErrorKind::model, "[", source, "] config rank: expected 2 or 3, got ", rank);
+  const auto expect = [&](const char* key, int64_t value, int64_t most) {
+    check(value >= 1 && value <= most, ErrorKind::model, "[", source, "] config ", key, ": expected 1 to ", most,
+          ", got ", value);
+  };
+  expect("in_channels", in_channels, kMaxWidth);
+  expect("classes", classes, kMaxWidth);
+  for (const int64_t width : dims) expect("dims", width, kMaxWidth);
+  for (const Split& split : splits)
+    for (const int64_t width : {split.attention, split.convolution}) expect("splits", width, kMaxWidth);
+  for (const int64_t depth : depths) expect("depths", depth, kMaxDepth);
   for (size_t i = 0; i < 2; ++i)  // LMS blocks run on c1 and c2
     check(dims[i] % 4 == 0, ErrorKind::model, "[", source, "] config dims[", i, "]: expected a multiple of 4, got ",
           dims[i]);
@@ -73,6 +79,10 @@ void Config::validate(const std::string& source) const {
     check(splits[i].width() == widths[i], ErrorKind::model, "[", source, "] config splits[", i,
           "]: expected a pair that adds up to the block's width ", widths[i], ", got ", splits[i].attention, " + ",
           splits[i].convolution);
+  int64_t elements = 0;
+  for (const nn::ParameterSpec& p : parameter_specs(*this)) elements += p.shape.numel();
+  check(elements <= kMaxElements, ErrorKind::model, "[", source, "] config: expected a network of at most ",
+        kMaxElements, " weights, got ", elements);
 }
 
 }  // namespace lgms

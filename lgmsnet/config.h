@@ -23,6 +23,7 @@ struct Config {
   std::array<Split, 4> splits{{{96, 32}, {96, 32}, {96, 32}, {48, 16}}};  // enc4, enc5, dec5, dec4
   std::array<int64_t, 3> depths{1, 1, 1};                                 // LMS blocks of encoder stages 1..3
 
+  static constexpr int64_t kMaxWidth = 1 << 14, kMaxDepth = 64, kMaxElements = int64_t{1} << 31;
   static constexpr int64_t kHeads = 4, kHeadDim = 8;  // whatever the widths
   static constexpr int64_t kInner = kHeads * kHeadDim;
 
@@ -32,7 +33,7 @@ struct Config {
   // Throws Error{model} naming source and key on anything missing, mistyped or impossible.
   static Config from_json(const std::string& json, const std::string& source);
   std::string to_json() const;
-  // Throws Error{model} where the widths do not fit together (see the .cpp).
+  // Throws Error{model} where widths or depths are beyond reason, or the widths do not fit together (see the .cpp).
   void validate(const std::string& source) const;
   friend bool operator==(const Config&, const Config&) = default;
 };

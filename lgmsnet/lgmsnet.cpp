@@ -4,8 +4,12 @@
 #include "lgmsnet/training_builder.h"
 
 namespace lgms {
+
 LGMSNet::LGMSNet(const Config& config, uint64_t seed, DType dtype)
     : config_(config), store_(parameter_specs(config), seed, dtype) {}
+
+LGMSNet::LGMSNet(const Config& config, const NamedTensors& tensors, const std::string& source, DType dtype)
+    : config_(config), store_(parameter_specs(config), tensors, source, dtype) {}
 
 autograd::Variable LGMSNet::forward(const Tensor& x, bool training, StageHook hook, bool checkpointing) const {
   check_input(config_, x.shape());

@@ -15,6 +15,9 @@ class LGMSNet {
  public:
   // Parameters drawn with PyTorch's default initialisation from seed. dtype f32 or f64.
   explicit LGMSNet(const Config& config, uint64_t seed = 0, DType dtype = DType::f32);
+  // Parameters of a file, whose storage is shared where it has dtype. Throws Error{model} naming source where they are
+  // not those of such a network, or not finite.
+  LGMSNet(const Config& config, const NamedTensors& tensors, const std::string& source, DType dtype = DType::f32);
 
   // x: [N, D, H, W, in_channels], sides multiples of 32; returns logits [N, D, H, W, classes]. training: batch norms
   // use and update statistics of the batch. checkpointing: backward keeps little more than the outputs of the top-level

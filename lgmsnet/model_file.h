@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "core/named_tensor.h"
 #include "lgmsnet/config.h"
 #include "lgmsnet/recipe.h"
@@ -20,10 +21,21 @@ struct ModelFile {
   NamedTensors tensors;              // weights and statistics under their checkpoint names
 };
 
+// f(), which makes something of a model file: what does not fit there is the file's fault, not the caller's.
+template <class F>
+auto about_model(const std::string& source, const F& f) {
+  try {
+    return f();
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::usage && e.kind() != ErrorKind::data) throw;
+    fail(ErrorKind::model, "[", source, "] ", e.message());
+  }
+}
+
 // Metadata keys: lgms.format (1), lgms.config, lgms.recipe, lgms.classes, lgms.training. recipe_name: the recipe of a
 // file that has none, "default" being that of its rank; empty: such a file is refused. A file without lgms.config has
-// it read off its names and shapes. Throws Error{model} naming the file on a newer format or anything that does not
-// fit.
+// it read off its names and shapes. The tensors are those of the configuration, in any order; their numbers are not
+// looked at. Throws Error{model} naming the file on a newer format or anything that does not fit.
 ModelFile load_model(const std::filesystem::path& path, const std::string& recipe_name = {});
 // Throws Error{output} where the file cannot be written.
 void save_model(const std::filesystem::path& path, const ModelFile& model);

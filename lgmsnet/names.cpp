@@ -1,6 +1,8 @@
 #include "lgmsnet/names.h"
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
 
 #include "core/error.h"
 
@@ -9,12 +11,13 @@ namespace {
 
 class Reader {
  public:
-  Reader(const NamedTensors& tensors, const std::string& source) : tensors_(tensors), source_(source) {}
+  Reader(const NamedTensors& tensors, const std::string& source) : source_(source) {
+    for (const auto& [name, tensor] : tensors) shapes_.emplace(name, &tensor.shape());
+  }
 
   const Shape* find(const std::string& name) const {
-    for (const auto& [key, tensor] : tensors_)
-      if (key == name) return &tensor.shape();
-    return nullptr;
+    const auto found = shapes_.find(name);
+    return found == shapes_.end() ? nullptr : found->second;
   }
   const Shape& shape(const std::string& name, int least_rank) const {
     const Shape* found = find(name);
@@ -32,7 +35,7 @@ class Reader {
   // Encoder stage i ends with conv1_silu at the index that follows its LMS blocks.
   int64_t depth(const std::string& stage) const {
     int64_t depth = 0;
-    while (find(stage + "." + std::to_string(depth) + ".local_dwc.weight")) ++depth;
+    while (depth <= Config::kMaxDepth && find(stage + "." + std::to_string(depth) + ".local_dwc.weight")) ++depth;
     return depth;
   }
   int64_t width(const std::string& stage) const {
@@ -40,7 +43,7 @@ class Reader {
   }
 
  private:
-  const NamedTensors& tensors_;
+  std::unordered_map<std::string_view, const Shape*> shapes_;
   const std::string& source_;
 };
 

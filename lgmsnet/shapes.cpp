@@ -68,11 +68,12 @@ Value ShapeBuilder::batch_norm(const std::string& name, const Value& x, const No
       {.name = name,
        .op = "batch_norm",
        .output = x.shape,
-       .parameters = {{.name = name + ".weight", .shape = c, .value = 1},
-                      {.name = name + ".bias", .shape = c},
-                      {.name = name + ".running_mean", .shape = c, .trained = false},
-                      {.name = name + ".running_var", .shape = c, .trained = false, .value = 1},
-                      {.name = name + ".num_batches_tracked", .shape = {}, .dtype = DType::i64, .trained = false}},
+       .parameters =
+           {{.name = name + ".weight", .shape = c, .value = 1},
+            {.name = name + ".bias", .shape = c},
+            {.name = name + ".running_mean", .shape = c, .trained = false},
+            {.name = name + ".running_var", .shape = c, .trained = false, .value = 1, .least = 0},
+            {.name = name + ".num_batches_tracked", .shape = {}, .dtype = DType::i64, .trained = false, .least = 0}},
        .stage = {}});
 }
 

@@ -7,7 +7,7 @@
 #include "core/shape.h"
 #include "lgmsnet/config.h"
 #include "lgmsnet/network.h"
-#include "nn/parameters.h"
+#include "nn/parameter_spec.h"
 
 namespace lgms {
 

@@ -8,10 +8,13 @@
 #include "core/io/safetensors.h"
 #include "core/transform/layout.h"
 #include "lgmsnet/lgmsnet.h"
+#include "lgmsnet/model_file.h"
 #include "nn/optimizer.h"
 
 namespace lgms {
 namespace {
+
+constexpr int64_t kMostSteps = 1000;
 
 std::string index_text(const Shape& shape, int64_t element) {
   std::string text = "]";
@@ -28,15 +31,15 @@ class Verifier {
       : path_(path),
         dtype_(dtype),
         golden_(io::read_safetensors(path)),
-        net_(Config::from_json(metadata("config"), path), 0, dtype) {
-    NamedTensors weights;
+        net_(Config::from_json(metadata("config"), path), weights(golden_), path, dtype) {
     for (const NamedTensor& t : golden_.tensors) {
-      if (t.name.starts_with("weights.")) weights.push_back({t.name.substr(8), t.tensor});
-      if (t.name.starts_with("train.grad."))
-        for (double v : t.tensor.to(DType::f64).span<double>())
-          largest_gradient_ = std::max(largest_gradient_, std::abs(v));
+      const bool gradient = t.name.starts_with("train.grad.");
+      const Tensor wide = t.tensor.to(DType::f64);
+      for (const double v : wide.span<double>()) {
+        check(std::isfinite(v), ErrorKind::model, "[", path, "] ", t.name, ": expected finite numbers, got ", v);
+        if (gradient) largest_gradient_ = std::max(largest_gradient_, std::abs(v));
+      }
     }
-    net_.store().load(weights, path);
     report_.config = net_.config().to_json();
   }
 
@@ -47,6 +50,13 @@ class Verifier {
   }
 
  private:
+  static NamedTensors weights(const io::Safetensors& golden) {
+    NamedTensors weights;
+    for (const NamedTensor& t : golden.tensors)
+      if (t.name.starts_with("weights.")) weights.push_back({t.name.substr(8), t.tensor});
+    return weights;
+  }
+
   const std::string& metadata(const std::string& key) const {
     const auto found = golden_.metadata.find(key);
     check(found != golden_.metadata.end(), ErrorKind::model, "[", path_,
@@ -60,6 +70,12 @@ class Verifier {
     return *t;
   }
 
+  double number(const std::string& name) const {
+    const Tensor& t = need(name);
+    check(t.numel() == 1, ErrorKind::model, "[", path_, "] ", name, ": expected one number, got ", t.shape());
+    return *t.to(DType::f64).data<double>();
+  }
+
   bool holds(const std::string& prefix) const {
     return std::any_of(golden_.tensors.begin(), golden_.tensors.end(),
                        [&](const NamedTensor& t) { return t.name.starts_with(prefix); });
@@ -71,7 +87,11 @@ class Verifier {
     return false;
   }
 
-  Tensor input() const { return transform::to_channels_last(need("input")).to(dtype_); }
+  Tensor input() const {
+    const Tensor& t = need("input");
+    check(t.numel() > 0, ErrorKind::model, "[", path_, "] input: expected at least one image, got ", t.shape());
+    return transform::to_channels_last(t).to(dtype_);
+  }
 
   // got in our order; space: activations, to be brought into PyTorch's order first.
   void compare(const std::string& name, const Tensor& got, bool space) {
@@ -105,7 +125,7 @@ class Verifier {
       row.bound = 1e-9 + (stored.dtype() == DType::f32 ? 0x1p-24 : 0.0);
     } else {
       row.error = worst;
-      row.bound = 8 * need("spread." + name).to(DType::f64).span<double>()[0] + 0x1p-18 * magnitude;
+      row.bound = 8 * number("spread." + name) + 0x1p-18 * magnitude;
     }
     row.passed = row.error <= row.bound;
     report_.rows.push_back(row);
@@ -130,6 +150,8 @@ class Verifier {
   void training() {
     if (!group("train.losses")) return;
     const int64_t steps = need("train.losses").numel();
+    check(steps >= 1 && steps <= kMostSteps, ErrorKind::model, "[", path_, "] train.losses: expected 1 to ", kMostSteps,
+          " steps, got ", steps);
     nn::ParameterStore& store = net_.store();
     const bool volume = net_.config().rank == 3;
     nn::Optimizer optimizer(store, volume ? nn::Optimizer::Options(kernels::AdamW{.rate = 0, .weight_decay = 1e-5})
@@ -169,6 +191,8 @@ bool VerifyReport::passed() const {
   return std::all_of(rows.begin(), rows.end(), [](const VerifyRow& row) { return row.absent || row.passed; });
 }
 
-VerifyReport verify(const std::string& path, DType dtype) { return Verifier(path, dtype).run(); }
+VerifyReport verify(const std::string& path, DType dtype) {
+  return about_model(path, [&] { return Verifier(path, dtype).run(); });
+}
 
 }  // namespace lgms

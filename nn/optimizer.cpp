@@ -1,10 +1,25 @@
 #include "nn/optimizer.h"
 
+#include <cmath>
 #include <map>
 
 #include "core/error.h"
 
 namespace lgms::nn {
+namespace {
+
+constexpr const char *kSteps = "optimizer.steps", *kMomentum = "optimizer.momentum.", *kMean = "optimizer.mean.",
+                     *kVariance = "optimizer.variance.";
+
+void expect_possible(const std::string& name, const Tensor& tensor, const std::string& source) {
+  const bool signless = name == kSteps || name.starts_with(kVariance);
+  const Tensor wide = tensor.to(DType::f64);
+  for (const double v : wide.span<double>())
+    check(std::isfinite(v) && (v >= 0 || !signless), ErrorKind::model, "[", source, "] ", name, ": expected finite ",
+          signless ? "numbers from 0" : "numbers", ", got ", v, "; the file is damaged");
+}
+
+}  // namespace
 
 Optimizer::Optimizer(const ParameterStore& store, Options options) : options_(options) {
   for (const ParameterStore::Entry& entry : store.entries()) {
@@ -31,11 +46,11 @@ void Optimizer::step(double rate) {
 }
 
 NamedTensors Optimizer::state() const {
-  NamedTensors all{{"optimizer.steps", Tensor::from(Shape{}, std::vector<int64_t>{steps_})}};
+  NamedTensors all{{kSteps, Tensor::from(Shape{}, std::vector<int64_t>{steps_})}};
   const bool sgd = std::holds_alternative<kernels::Sgd>(options_);
   for (const Slot& slot : slots_) {
-    all.push_back({(sgd ? "optimizer.momentum." : "optimizer.mean.") + slot.name, slot.first});
-    if (!sgd) all.push_back({"optimizer.variance." + slot.name, slot.second});
+    all.push_back({(sgd ? kMomentum : kMean) + slot.name, slot.first});
+    if (!sgd) all.push_back({kVariance + slot.name, slot.second});
   }
   return all;
 }
@@ -50,11 +65,12 @@ void Optimizer::load(const NamedTensors& tensors, const std::string& source) {
     check(found->second.shape() == tensor.shape() && found->second.dtype() == tensor.dtype(), ErrorKind::model, "[",
           source, "] ", name, ": expected ", tensor.dtype(), " ", tensor.shape(), ", got ", found->second.dtype(), " ",
           found->second.shape());
+    expect_possible(name, found->second, source);
   }
-  check(given.size() == wanted.size(), ErrorKind::model, "[", source, "] expected ", wanted.size(),
-        " tensors of the optimiser, got ", given.size(), "; was it written by another one?");
+  check(tensors.size() == wanted.size(), ErrorKind::model, "[", source, "] expected ", wanted.size(),
+        " tensors of the optimiser, got ", tensors.size(), "; was it written by another one?");
   for (const auto& [name, tensor] : wanted) tensor.copy_from(given[name]);
-  steps_ = *given["optimizer.steps"].data<int64_t>();
+  steps_ = *given[kSteps].data<int64_t>();
 }
 
 }  // namespace lgms::nn

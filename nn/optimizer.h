@@ -23,8 +23,8 @@ class Optimizer {
   // What a checkpoint keeps: "optimizer.steps" and "optimizer.momentum.NAME" (SGD), or "optimizer.mean.NAME" and
   // "optimizer.variance.NAME" (AdamW) for every parameter; sharing storage.
   NamedTensors state() const;
-  // Copies such a state in. Throws Error{model} naming source and the tensor that is missing, left over or of another
-  // shape or type.
+  // Copies such a state in. Throws Error{model} naming source and the tensor that is missing, left over, of another
+  // shape or type, or of numbers that no state has.
   void load(const NamedTensors& tensors, const std::string& source);
 
  private:

@@ -7,7 +7,35 @@
 
 namespace lgms::nn {
 
-double default_bound(int64_t fan_in) { return 1.0 / std::sqrt(static_cast<double>(fan_in)); }
+namespace {
+
+// Throws unless all numbers are finite, from spec.least on, and not beyond `most`.
+void expect_numbers(const Tensor& numbers, const ParameterSpec& spec, double most, const std::string& source) {
+  const Tensor wide = numbers.to(DType::f64);
+  for (const double v : wide.span<double>())
+    check(v >= spec.least && v <= most, ErrorKind::model, "[", source, "] ", spec.name,
+          std::isfinite(v) ? text(": expected numbers from ", spec.least, " to ", most) : ": expected finite numbers",
+          ", got ", v, "; the model is damaged or its training diverged");
+}
+
+// The tensors of a file in the order of specs, of their types (dtype where they are floating), with numbers that a
+// network can have.
+std::vector<Tensor> values_of(const std::vector<ParameterSpec>& specs, const NamedTensors& tensors,
+                              const std::string& source, DType dtype) {
+  std::vector<Tensor> values = in_order(specs, tensors, source);
+  for (size_t i = 0; i < specs.size(); ++i) {
+    const DType type = specs[i].dtype == DType::f32 ? dtype : specs[i].dtype;
+    const double most = type == DType::f64   ? std::numeric_limits<double>::max()
+                        : type == DType::f32 ? double{std::numeric_limits<float>::max()}
+                                             : 0x1p53;
+    values[i] = values[i].dense();
+    expect_numbers(values[i], specs[i], most, source);
+    values[i] = values[i].to(type);
+  }
+  return values;
+}
+
+}  // namespace
 
 ParameterStore::ParameterStore(const std::vector<ParameterSpec>& specs, uint64_t seed, DType dtype) {
   for (const ParameterSpec& spec : specs) {
@@ -17,13 +45,32 @@ ParameterStore::ParameterStore(const std::vector<ParameterSpec>& specs, uint64_t
       for (float& v : value.span<float>()) v = static_cast<float>(rng.uniform(-spec.bound, spec.bound));
     }
     if (spec.dtype == DType::f32) value = value.to(dtype);
-    check(index_.emplace(spec.name, entries_.size()).second, ErrorKind::internal, "[parameters] ", spec.name,
-          ": expected each name once");
-    if (spec.trained)
-      entries_.push_back({spec.name, autograd::Variable(value, true), {}});
-    else
-      entries_.push_back({spec.name, {}, value});
+    add(spec, std::move(value));
   }
+}
+
+ParameterStore::ParameterStore(const std::vector<ParameterSpec>& specs, const NamedTensors& tensors,
+                               const std::string& source, DType dtype) {
+  std::vector<Tensor> values = values_of(specs, tensors, source, dtype);
+  for (size_t i = 0; i < specs.size(); ++i) add(specs[i], std::move(values[i]));
+}
+
+void ParameterStore::add(const ParameterSpec& spec, Tensor value) {
+  check(index_.emplace(spec.name, entries_.size()).second, ErrorKind::internal, "[parameters] ", spec.name,
+        ": expected each name once");
+  Entry entry{spec.name, {}, {}, spec.least};
+  if (spec.trained)
+    entry.parameter = autograd::Variable(std::move(value), true);
+  else
+    entry.buffer = std::move(value);
+  entries_.push_back(std::move(entry));
+}
+
+std::vector<ParameterSpec> ParameterStore::specs() const {
+  std::vector<ParameterSpec> all;
+  for (const Entry& e : entries_)
+    all.push_back({.name = e.name, .shape = e.value().shape(), .dtype = e.value().dtype(), .least = e.least});
+  return all;
 }
 
 const autograd::Variable& ParameterStore::parameter(const std::string& name) const {
@@ -55,25 +102,7 @@ int64_t ParameterStore::trained_elements() const {
 }
 
 void ParameterStore::load(const NamedTensors& tensors, const std::string& source) {
-  std::vector<Tensor> values(entries_.size());
-  for (const auto& [name, tensor] : tensors) {
-    const auto found = index_.find(name);
-    check(found != index_.end(), ErrorKind::model, "[", source, "] ", name,
-          ": the network has no such tensor; is this a model of another architecture?");
-    const Tensor& target = entries_[found->second].value();
-    check(tensor.shape() == target.shape(), ErrorKind::model, "[", source, "] ", name, ": expected shape ",
-          target.shape(), ", got ", tensor.shape());
-    values[found->second] = tensor.dense().to(target.dtype());
-    if (target.dtype() == DType::f32 || target.dtype() == DType::f64) {
-      const Tensor wide = values[found->second].to(DType::f64);
-      for (double v : wide.span<double>())
-        check(std::isfinite(v), ErrorKind::model, "[", source, "] ", name, ": expected finite numbers, got ", v,
-              "; the model is damaged or its training diverged");
-    }
-  }
-  for (size_t i = 0; i < entries_.size(); ++i)
-    check(values[i].defined(), ErrorKind::model, "[", source, "] ", entries_[i].name,
-          ": the file does not hold this tensor, shape ", entries_[i].value().shape());
+  const std::vector<Tensor> values = values_of(specs(), tensors, source, DType::f32);
   for (size_t i = 0; i < entries_.size(); ++i) {
     entries_[i].value().copy_from(values[i]);
     entries_[i].value().bump_version();

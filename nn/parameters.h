@@ -6,22 +6,9 @@
 #include <vector>
 
 #include "autograd/variable.h"
-#include "core/named_tensor.h"
+#include "nn/parameter_spec.h"
 
 namespace lgms::nn {
-
-// What one named tensor starts as. bound > 0: uniform in [-bound, bound); else every element is `value`.
-struct ParameterSpec {
-  std::string name;
-  Shape shape;
-  DType dtype = DType::f32;
-  bool trained = true;  // false: a buffer (running statistics, counters)
-  double bound = 0, value = 0;
-};
-
-// PyTorch's default initialisation of convolution and linear layers: weights and biases uniform in +-1/sqrt(fan_in),
-// that is kaiming_uniform(a = sqrt(5)). fan_in: inputs of one output, Cin/groups * taps.
-double default_bound(int64_t fan_in);
 
 class ParameterStore {
  public:
@@ -29,6 +16,7 @@ class ParameterStore {
     std::string name;
     autograd::Variable parameter;  // undefined for a buffer
     Tensor buffer;                 // undefined for a parameter
+    double least;                  // of its numbers
     const Tensor& value() const { return parameter.defined() ? parameter.value() : buffer; }
     bool trained() const { return parameter.defined(); }
   };
@@ -37,6 +25,9 @@ class ParameterStore {
   // Every tensor is drawn from its own stream of (seed, init, index), so one more layer changes no other's numbers.
   // dtype: f32 or f64, of everything but integer buffers (whose numbers are the f32 ones either way).
   ParameterStore(const std::vector<ParameterSpec>& specs, uint64_t seed, DType dtype = DType::f32);
+  // The numbers of a file, whose storage is shared where they need no conversion. Throws as load does.
+  ParameterStore(const std::vector<ParameterSpec>& specs, const NamedTensors& tensors, const std::string& source,
+                 DType dtype = DType::f32);
 
   const std::vector<Entry>& entries() const { return entries_; }  // in the order of the specs
   bool contains(const std::string& name) const { return index_.contains(name); }
@@ -47,13 +38,16 @@ class ParameterStore {
   int64_t trained_elements() const;
 
   // Copies values in by name (shapes must match, types are converted). Throws Error{model} naming source and the first
-  // tensor that is missing, left over, of another shape, or not finite; then nothing was changed.
+  // tensor that is missing, left over, of another shape, not finite or below its `least`; then nothing was changed.
   void load(const NamedTensors& tensors, const std::string& source);
   // Names and values, sharing storage.
   NamedTensors tensors() const;
   void clear_grads() const;
 
  private:
+  void add(const ParameterSpec& spec, Tensor value);
+  std::vector<ParameterSpec> specs() const;
+
   std::vector<Entry> entries_;
   std::unordered_map<std::string, size_t> index_;
 };

@@ -2,19 +2,21 @@
 
 #include <algorithm>
 #include <charconv>
-#include <sstream>
 
 #include "core/error.h"
 
 namespace lgms::nn {
 namespace {
 
-std::vector<std::string> cells_of(const std::string& line) {
-  std::vector<std::string> cells;
-  std::istringstream in(line);
-  for (std::string cell; std::getline(in, cell, ',');) cells.push_back(cell);
-  return cells;
+// Takes what stands before the next `end` off the front of text, and that too; all of it where there is none.
+std::string_view take(std::string_view& text, char end) {
+  const std::string_view front = text.substr(0, text.find(end));
+  text.remove_prefix(std::min(front.size() + 1, text.size()));
+  return front;
 }
+
+// How many cells a line has; an empty line has one, which is empty.
+size_t cells_in(std::string_view line) { return static_cast<size_t>(std::count(line.begin(), line.end(), ',')) + 1; }
 
 template <class Cell, class Text>
 void append_line(std::string& csv, const std::vector<Cell>& cells, const Text& text) {
@@ -47,22 +49,26 @@ std::string Table::to_csv() const {
   return csv;
 }
 
-Table Table::from_csv(const std::string& csv, const std::string& source) {
+Table Table::from_csv(std::string_view csv, const std::string& source) {
+  const auto expect = [&](bool ok, size_t line, const auto&... expected_and_got) {
+    check(ok, ErrorKind::data, "[", source, "] line ", line, ": expected ", expected_and_got...);
+  };
   Table table;
-  std::istringstream in(csv);
-  std::string line;
-  std::getline(in, line);
-  table.columns = cells_of(line);
-  for (int number = 2; std::getline(in, line); ++number) {
-    std::vector<double> row;
-    for (const std::string& cell : cells_of(line)) {
-      const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), row.emplace_back());
-      check(error == std::errc() && end == cell.data() + cell.size(), ErrorKind::data, "[", source, "] line ", number,
-            ": expected numbers, got \"", cell, "\"");
+  for (size_t number = 1; number == 1 || !csv.empty(); ++number) {
+    expect(csv.find('\n') != csv.npos, number, "a line that ends, got the end of the file; it is cut short");
+    std::string_view line = take(csv, '\n');
+    const size_t count = cells_in(line);
+    if (number == 1) {
+      for (size_t i = 0; i < count; ++i) table.columns.emplace_back(take(line, ','));
+      continue;
     }
-    check(row.size() == table.columns.size(), ErrorKind::data, "[", source, "] line ", number, ": expected ",
-          table.columns.size(), " numbers, got ", row.size());
-    table.rows.push_back(std::move(row));
+    expect(count == table.columns.size(), number, table.columns.size(), " numbers, got ", count);
+    std::vector<double>& row = table.rows.emplace_back();
+    for (size_t i = 0; i < count; ++i) {
+      const std::string_view cell = take(line, ',');
+      const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), row.emplace_back());
+      expect(error == std::errc() && end == cell.data() + cell.size(), number, "numbers, got \"", cell, '"');
+    }
   }
   return table;
 }

@@ -2,6 +2,7 @@
 // A table of numbers that grows by a row per epoch and lives in a CSV file.
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace lgms::nn {
@@ -14,8 +15,8 @@ struct Table {
   std::vector<double> column(const std::string& name) const;
   // A header line, then a line per row; seven significant digits.
   std::string to_csv() const;
-  // Throws Error{data} naming file and line where it is not such a table.
-  static Table from_csv(const std::string& csv, const std::string& source);
+  // Throws Error{data} naming file and line where it is not such a table, or is cut short.
+  static Table from_csv(std::string_view csv, const std::string& source);
 };
 
 }  // namespace lgms::nn

@@ -1,17 +1,21 @@
 #include "nn/trainer.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 
 #include "core/context.h"
 #include "core/error.h"
 #include "core/io/bytes.h"
+#include "core/io/files.h"
 #include "core/io/output_file.h"
 #include "nn/metrics.h"
 
 namespace lgms::nn {
 namespace {
+
+constexpr std::array kColumns{"epoch", "step", "rate", "loss"};  // then the scores
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -19,23 +23,53 @@ double scalar(const autograd::Variable& v) { return *v.value().to(DType::f64).da
 
 }  // namespace
 
-void Trainer::resume() {
-  const std::filesystem::path path = checkpoint_path();
-  const Checkpoint saved = load_checkpoint(path);
-  check_settings(saved.settings, options_.settings, path.string());
+void Trainer::resume(const Checkpoint& saved) {
+  const std::string path = checkpoint_path().string();
+  check_settings(saved.settings, options_.settings, path);
   const std::string isa = name_of(Context::current().isa());
-  check(saved.isa == isa || options_.allow_drift, ErrorKind::usage, "[resume] instruction set: the run in ",
-        path.string(), " was started with ", saved.isa, ", got ", isa, "; set LGMS_ISA=", saved.isa,
+  check(saved.isa == isa || options_.allow_drift, ErrorKind::usage, "[resume] instruction set: the run in ", path,
+        " was started with ", saved.isa, ", got ", isa, "; set LGMS_ISA=", saved.isa,
         ", or give --allow-drift if other last bits will do");
-  task_.store.load(saved.weights, path.string());
-  task_.optimizer.load(saved.optimiser, path.string());
+  check_progress(saved.progress, course(), path);
+  task_.store.load(saved.weights, path);
+  task_.optimizer.load(saved.optimiser, path);
+  check(task_.optimizer.steps() == saved.progress.step, ErrorKind::model, "[", path, "] optimizer.steps: expected ",
+        saved.progress.step, ", the steps of the run, got ", task_.optimizer.steps(), "; the file is damaged");
   at_ = saved.progress;
+  read_metrics();
+}
 
+// The rows of the epochs up to the checkpoint; the table is written before the checkpoint is.
+void Trainer::read_metrics() {
   const std::filesystem::path csv = options_.folder / "metrics.csv";
-  if (!std::filesystem::exists(csv)) return;
-  const io::Bytes bytes = io::read_file(csv);
-  metrics_ = Table::from_csv({bytes.begin(), bytes.end()}, csv.string());
-  std::erase_if(metrics_.rows, [&](const auto& row) { return row[0] > static_cast<double>(at_.epoch); });
+  std::vector<int64_t> epochs;
+  for (int64_t epoch = 1; epoch <= at_.epoch; ++epoch)
+    if (course().validates(epoch)) epochs.push_back(epoch);
+  if (epochs.empty() && io::look_at(csv) == io::Found::nothing) return;
+  metrics_ = Table::from_csv(io::read_text(csv), csv.string());
+  const auto expect = [&](bool ok, size_t line, const auto&... expected_and_got) {
+    check(ok, ErrorKind::data, "[", csv.string(), "] line ", line, ": expected ", expected_and_got...,
+          "; the file is damaged, or of another run");
+  };
+  const std::vector<std::string>& columns = metrics_.columns;
+  expect(columns.size() > kColumns.size() && std::equal(kColumns.begin(), kColumns.end(), columns.begin()) &&
+             std::count(columns.begin(), columns.end(), options_.best_by) == 1,
+         1, "the columns epoch, step, rate, loss and scores, ", options_.best_by, " among them, got others");
+  std::vector<std::vector<double>>& rows = metrics_.rows;
+  for (size_t i = 0; i < std::max(rows.size(), epochs.size()); ++i) {
+    if (i == epochs.size() && rows[i][0] > static_cast<double>(at_.epoch)) {
+      rows.resize(i);
+      break;
+    }
+    expect(i < epochs.size(), i + 2, "no row up to epoch ", at_.epoch, ", the last of the checkpoint, got one");
+    const auto epoch = static_cast<double>(epochs[i]), step = epoch * static_cast<double>(batches());
+    expect(i < rows.size(), i + 2, "the row of epoch ", epochs[i], ", got the end of the file");
+    // Seven digits are written.
+    expect(rows[i][0] == epoch && std::abs(rows[i][1] - step) <= 1e-6 * step, i + 2, "epoch ", epoch, ", step ", step,
+           ", got ", rows[i][0], ", ", rows[i][1]);
+    expect(std::isfinite(rows[i][2]) && std::isfinite(rows[i][3]), i + 2, "a finite rate and loss, got ", rows[i][2],
+           ", ", rows[i][3]);
+  }
   io::write_file(csv, metrics_.to_csv());
 }
 
@@ -56,14 +90,16 @@ void Trainer::train_epoch() {
                  .epoch = at_.epoch,
                  .first = at_.batch,
                  .crops = options_.crops});
-  while (const auto batch = loader.next()) {
+  for (;;) {
+    std::optional<Batch> batch;
+    stoppable([&] { batch = loader.next(); });
+    if (!batch) break;
     at_.loss_sum += train_step(*batch);
     ++at_.batch;
     ++at_.step;
     ++session_steps_;
     session_images_ += static_cast<int64_t>(batch->examples.size());
     report(loader.seconds_waited());
-    stop_if_asked();
   }
   waited_ += loader.seconds_waited();
 }
@@ -93,22 +129,26 @@ void Trainer::expect_finite(double value) const {
 
 void Trainer::finish_epoch() {
   task_.store.clear_grads();  // memory for validation
-  if ((at_.epoch + 1) % options_.validate_every != 0 && at_.epoch + 1 < options_.epochs) {
+  if (!course().validates(at_.epoch + 1)) {
     at_ = {at_.epoch + 1, 0, at_.step, 0, at_.best, at_.best_epoch};
     save();
     return;
   }
   NamedScores scores;
   stoppable([&] { scores = task_.validate(); });
-  metrics_.columns = {"epoch", "step", "rate", "loss"};
+  std::vector<std::string> columns(kColumns.begin(), kColumns.end());
   std::vector<double> row{static_cast<double>(at_.epoch + 1), static_cast<double>(at_.step), task_.rate(at_.step - 1),
                           at_.loss_sum / static_cast<double>(at_.batch)};
   double score = 0;
   for (const auto& [name, value] : scores) {
-    metrics_.columns.push_back(name);
+    columns.push_back(name);
     row.push_back(value);
     if (name == options_.best_by) score = value;
   }
+  check(metrics_.rows.empty() || metrics_.columns == columns, ErrorKind::data, "[",
+        (options_.folder / "metrics.csv").string(),
+        "] line 1: expected the columns that this run writes, got others; the file is damaged, or of another run");
+  metrics_.columns = std::move(columns);
   metrics_.rows.push_back(std::move(row));
   const bool best = score > at_.best;
   at_ = {at_.epoch + 1, 0, at_.step, 0, best ? score : at_.best, best ? at_.epoch + 1 : at_.best_epoch};

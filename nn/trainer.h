@@ -49,7 +49,7 @@ struct TrainerOptions {
   int64_t validate_every = 1;  // epochs; the last one is always validated. Others have no row in the metrics
   uint64_t seed = 0;
   std::filesystem::path folder;  // gets metrics.csv and last.safetensors; must exist
-  std::string best_by;           // the score that names the best epoch: the first with the largest value
+  std::string best_by;           // the score, 0 to 1, that names the best epoch: the first with the largest value
   Settings settings;             // kept in the checkpoint and compared on resume
   bool allow_drift = false;      // resume a run of another instruction set
 };
@@ -65,9 +65,11 @@ class Trainer {
 
   std::filesystem::path checkpoint_path() const { return options_.folder / "last.safetensors"; }
 
-  // Takes over the state of last.safetensors. Throws what load_checkpoint and check_settings throw, and Error{usage}
-  // where the instruction set is another one and drift is not allowed.
-  void resume();
+  // Takes over the state of last.safetensors, and of metrics.csv what belongs to it. Throws what load_checkpoint,
+  // check_settings and check_progress throw; Error{usage} where the instruction set is another one and drift is not
+  // allowed; Error{data} naming the line where metrics.csv is not the table of this run, or lacks a row.
+  void resume() { resume(load_checkpoint(checkpoint_path())); }
+  void resume(const Checkpoint& saved);
   // Trains to the last epoch. Writes last.safetensors at the start, after every epoch, and before it throws
   // Error{interrupted} because the context's stop token was set. Throws Error{internal} naming the step where the loss
   // is not finite; last.safetensors then is the one before.
@@ -77,6 +79,8 @@ class Trainer {
   int64_t batches() const { return batches_of(task_.data.size() * options_.crops, options_.batch); }
 
  private:
+  Course course() const { return {options_.epochs, batches(), options_.validate_every}; }
+  void read_metrics();
   void train_epoch();
   double train_step(const Batch& batch);
   void expect_finite(double loss) const;

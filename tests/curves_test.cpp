@@ -50,4 +50,13 @@ TEST_CASE("curves: a table survives its CSV, and says which line is wrong") {
         "[m.csv] line 3: expected numbers, got \"x\"");
   CHECK(testing::error_of([&] { Table::from_csv("a,b\n1\n", "m.csv"); }) ==
         "[m.csv] line 2: expected 2 numbers, got 1");
+  for (const auto& [csv, error] :
+       std::vector<std::pair<const char*, const char*>>{{"a,b\n1,2,\n", "line 2: expected 2 numbers, got 3"},
+                                                        {"a,b\n1,2\n\n3,4\n", "line 3: expected 2 numbers, got 1"},
+                                                        {"a,b\n1,2\r\n", "line 2: expected numbers"},
+                                                        {"a,b\n1,\n", "line 2: expected numbers, got \"\""},
+                                                        {"a,b\n1,2\n3,0.12", "line 3: expected a line that ends"},
+                                                        {"a,b", "line 1: expected a line that ends"},
+                                                        {"", "line 1: expected a line that ends"}})
+    CHECK(testing::error_of([&, csv = csv] { Table::from_csv(csv, "m.csv"); }).find(error) != std::string::npos);
 }

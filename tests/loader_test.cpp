@@ -1,6 +1,9 @@
 #include "nn/data/loader.h"
 
+#include <pthread.h>
+
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <set>
 
@@ -132,4 +135,49 @@ TEST_CASE("loader: it ends when it is abandoned, and tells how long it was waite
   Loader loader(data, slow, {.batch = 2});
   CHECK(loader.next().has_value());
   CHECK(loader.seconds_waited() > 0.005);
+}
+
+TEST_CASE("loader: a stop ends the wait for a batch, and the thread after the example in hand") {
+  const Dataset data = numbers(1000);
+  std::atomic<int> prepared = 0;
+  const auto slow = [&](const Example& e, Rng* rng) {
+    ++prepared;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    return prepare(e, rng);
+  };
+  Context context;
+  const Context::Scope scope(context);
+  const auto start = std::chrono::steady_clock::now();
+  {
+    Loader loader(data, slow, {.batch = 1000});
+    context.stop().request();
+    CHECK(testing::error_of([&] { loader.next(); }) == "[loader] stopped while waiting for a batch");
+  }
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(5));
+  CHECK(prepared < 20);
+}
+
+TEST_CASE("loader: a batch that no epoch has is refused") {
+  const Dataset data = numbers(6);
+  for (const int64_t first : {int64_t{-1}, int64_t{4}, std::numeric_limits<int64_t>::min()})
+    CHECK(testing::error_of([&] {
+            Loader(data, prepare, {.batch = 2, .first = first});
+          }).starts_with("[loader] first: expected 0 to 3, got "));
+}
+
+TEST_CASE("loader: no thread is an error of the machine") {
+  pthread_attr_t before, huge;
+  REQUIRE(pthread_getattr_default_np(&before) == 0);
+  pthread_attr_init(&huge);
+  REQUIRE(pthread_attr_setstacksize(&huge, size_t{1} << 46) == 0);  // more than there are addresses
+  REQUIRE(pthread_setattr_default_np(&huge) == 0);
+  const Dataset data = numbers(6);
+  try {
+    const Loader loader(data, prepare, {.batch = 2});
+    CHECK_MESSAGE(false, "expected no thread");
+  } catch (const Error& e) {
+    CHECK(e.kind() == ErrorKind::device);
+    CHECK(e.message().starts_with("[threads] "));
+  }
+  CHECK(pthread_setattr_default_np(&before) == 0);
 }

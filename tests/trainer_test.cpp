@@ -91,6 +91,8 @@ struct TinyRun {
 
 io::Bytes bytes_of(const std::filesystem::path& path) { return io::read_file(path); }
 
+Table table_in(const std::filesystem::path& csv) { return Table::from_csv(io::read_text(csv), csv.string()); }
+
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 // last.safetensors of the run in a folder, gone on with to its end by another process, so to say.
@@ -133,8 +135,7 @@ TEST_CASE("trainer: it learns, and keeps a row per epoch") {
   CHECK(steps == 16);
   REQUIRE(best.size() == 4);
   CHECK(best[0]);
-  const io::Bytes csv = bytes_of(folder / "metrics.csv");
-  const Table table = Table::from_csv({csv.begin(), csv.end()}, "metrics.csv");
+  const Table table = table_in(folder / "metrics.csv");
   CHECK(table.columns == std::vector<std::string>{"epoch", "step", "rate", "loss", "val_loss", "val_dice", "val_iou"});
   CHECK(table.column("step") == std::vector<double>{4, 8, 12, 16});
   CHECK(table.column("loss").back() < 0.8 * table.column("loss").front());
@@ -177,8 +178,7 @@ TEST_CASE("trainer: a run that is killed again and again ends with the bits of o
     CAPTURE(kills);
     CHECK(kills > 1);
     CHECK(bytes_of(folder / "last.safetensors") == want);
-    const io::Bytes csv = bytes_of(folder / "metrics.csv");
-    CHECK(Table::from_csv({csv.begin(), csv.end()}, "").column("epoch") == std::vector<double>{1, 2, 3, 4});
+    CHECK(table_in(folder / "metrics.csv").column("epoch") == std::vector<double>{1, 2, 3, 4});
   }
 }
 
@@ -234,6 +234,117 @@ TEST_CASE("trainer: metrics.csv is cut back to the checkpoint") {
   CHECK(bytes_of(folder / "metrics.csv") == csv);
   second.trainer.run();  // nothing is left to do
   CHECK(bytes_of(folder / "metrics.csv") == csv);
+}
+
+TEST_CASE("trainer: a metrics.csv that is not the run's is refused by line, never cut in silence") {
+  const testing::Folder folder;
+  TinyRun first(folder.path());
+  first.trainer.run();
+  const std::filesystem::path csv = folder / "metrics.csv";
+  const std::string good = io::read_text(csv);
+  const std::vector<std::string> lines = [&] {
+    std::vector<std::string> all;
+    for (size_t from = 0; from < good.size(); from = good.find('\n', from) + 1)
+      all.push_back(good.substr(from, good.find('\n', from) + 1 - from));
+    return all;
+  }();
+  REQUIRE(lines.size() == 5);
+  const auto error = [&](const std::string& text) {
+    io::write_file(csv, text);
+    TinyRun run(folder.path());
+    try {
+      run.trainer.resume();
+    } catch (const Error& e) {
+      CHECK(e.kind() == ErrorKind::data);
+      CHECK(bytes_of(csv) == io::Bytes(text.begin(), text.end()));  // left for whoever looks into it
+      return e.message();
+    }
+    return std::string();
+  };
+  const auto with_line = [&](size_t line, const std::string& text) {
+    std::vector<std::string> all = lines;
+    all[line] = text;
+    std::string csv_text;
+    for (const std::string& l : all) csv_text += l;
+    return csv_text;
+  };
+  CHECK(contains(error(with_line(4, "")), "metrics.csv] line 5: expected the row of epoch 4"));
+  CHECK(contains(error(with_line(2, "")), "line 3: expected epoch 2, step 8, got 3, 12"));
+  CHECK(contains(error(with_line(3, lines[2] + lines[3])), "line 4: expected epoch 3, step 12, got 2, 8"));
+  CHECK(contains(error(with_line(2, "2,8,0.1,0.5\n")), "line 3: expected 7 numbers, got 4"));
+  CHECK(contains(error(with_line(2, "2,8,0.1,nan,1,1,1\n")), "line 3: expected a finite rate and loss"));
+  CHECK(contains(error(with_line(2, "2,9,0.1,0.5,1,1,1\n")), "line 3: expected epoch 2, step 8, got 2, 9"));
+  CHECK(contains(error(with_line(2, "2,8,0.1,0.5,1,1,1,\n")), "line 3: expected 7 numbers, got 8"));
+  CHECK(contains(error(with_line(0, "epoch,step,rate,loss,val_loss,val_iou,x\n")), "line 1: expected the columns"));
+  CHECK(contains(error(good.substr(0, good.size() - 3)), "line 5: expected a line that ends"));
+  CHECK(contains(error(good.substr(0, lines[0].size() + 2)), "line 2: expected a line that ends"));
+  CHECK(contains(error(std::string("\0\0", 2)), "metrics.csv"));
+  std::filesystem::remove(csv);
+  TinyRun missing(folder.path());
+  CHECK(contains(testing::error_of([&] { missing.trainer.resume(); }), "metrics.csv"));
+  CHECK(error(good).empty());
+  // Scores of other names are found out when there are names to compare with.
+  CHECK(error(with_line(0, "epoch,step,rate,loss,val_loss,val_dice,other\n")).empty());
+}
+
+TEST_CASE("trainer: a checkpoint in which no run can stand is refused by entry") {
+  const testing::Folder folder;
+  TinyRun first(folder.path());
+  Context context;
+  const Context::Scope scope(context);
+  int64_t steps = 0;
+  first.trainer.on_step = [&](const StepReport&) {
+    if (++steps == 6) context.stop().request();
+  };
+  CHECK(contains(testing::error_of([&] { first.trainer.run(); }), "stopped after step 6"));
+  const Checkpoint good = load_checkpoint(first.trainer.checkpoint_path());
+  REQUIRE(good.progress.epoch == 1);
+  REQUIRE(good.progress.batch == 2);
+  const auto error = [&](const std::function<void(Checkpoint&)>& change) {
+    Checkpoint bad = good;
+    change(bad);
+    TinyRun run(folder.path());
+    try {
+      run.trainer.resume(bad);
+    } catch (const Error& e) {
+      CHECK(e.kind() == ErrorKind::model);
+      CHECK(contains(e.message(), "last.safetensors] "));
+      return e.message();
+    }
+    return std::string();
+  };
+  const auto progress = [&](const std::string& key, const std::function<void(Progress&)>& change) {
+    const std::string message = error([&](Checkpoint& c) { change(c.progress); });
+    CAPTURE(message);
+    CHECK(contains(message, "] " + key + ": expected "));
+  };
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN(), inf = std::numeric_limits<double>::infinity();
+  constexpr int64_t huge = std::numeric_limits<int64_t>::max(), least = std::numeric_limits<int64_t>::min();
+  for (const int64_t v : {int64_t{-1}, int64_t{5}, huge, least}) {
+    progress("lgms.epoch", [&](Progress& p) { p.epoch = v; });
+    progress("lgms.batch", [&](Progress& p) { p.batch = v; });
+    progress("lgms.step", [&](Progress& p) { p.step = v; });
+  }
+  progress("lgms.batch", [](Progress& p) { p = {4, 1, 17, 0.5, 0.5, 1}; });  // the run is over
+  for (const double v : {-0.5, nan, inf}) progress("lgms.loss_sum", [&](Progress& p) { p.loss_sum = v; });
+  progress("lgms.loss_sum", [](Progress& p) { p = {1, 0, 4, 0.5, 0.5, 1}; });
+  for (const double v : {-0.5, -2.0, 1.5, nan, inf}) progress("lgms.best", [&](Progress& p) { p.best = v; });
+  for (const int64_t v : {int64_t{0}, int64_t{2}, int64_t{-1}, huge})
+    progress("lgms.best_epoch", [&](Progress& p) { p.best_epoch = v; });
+  progress("lgms.best_epoch", [](Progress& p) { p.best = -1; });
+
+  const auto state = [&](size_t i, const Tensor& tensor) {
+    return error([&](Checkpoint& c) { c.optimiser[i].tensor = tensor; });
+  };
+  REQUIRE(good.optimiser[0].name == "optimizer.steps");
+  CHECK(contains(state(0, Tensor::full({}, 7, DType::i64)), "optimizer.steps: expected 6"));
+  CHECK(contains(state(0, Tensor::full({}, -6, DType::i64)), "optimizer.steps: expected finite numbers from 0"));
+  CHECK(contains(state(0, Tensor::full({1}, 6, DType::i64)), "optimizer.steps: expected i64 []"));
+  CHECK(contains(state(1, Tensor::full(good.optimiser[1].tensor.shape(), nan)), "expected finite numbers, got nan"));
+  CHECK(contains(error([](Checkpoint& c) { c.optimiser.push_back(c.optimiser.back()); }), "tensors of the optimiser"));
+  CHECK(contains(error([](Checkpoint& c) { c.weights.push_back(c.weights.back()); }), "expected this tensor once"));
+  CHECK(contains(error([](Checkpoint& c) { c.weights.pop_back(); }), "does not hold"));
+  CHECK(error([](Checkpoint&) {}).empty());
 }
 
 // The weights of two convolutions, after two epochs; with or without a batch norm between them.
@@ -296,6 +407,7 @@ TEST_CASE("trainer: other settings and other instruction sets are refused") {
   const auto path = first.trainer.checkpoint_path();
   io::Safetensors file = io::read_safetensors(path);
   file.metadata["lgms.isa"] = "neon";
+  file.metadata.erase("lgms.metadata_checksum");
   io::write_safetensors(path, file.tensors, file.metadata);
   TinyRun drifting(folder.path());
   CHECK(contains(testing::error_of([&] { drifting.trainer.resume(); }), "was started with neon"));

@@ -15,6 +15,7 @@
 #include "core/rng.h"
 #include "core/transform/layout.h"
 #include "lgmsnet/lgmsnet.h"
+#include "lgmsnet/model_file.h"
 #include "nn/optimizer.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
@@ -38,19 +39,17 @@ class Workload {
  public:
   // A golden file: its weights, input and target.
   explicit Workload(const io::Safetensors& file, const std::string& path)
-      : Workload(Config::from_json(file.metadata.contains("config") ? file.metadata.at("config") : "", path)) {
-    NamedTensors weights;
-    for (const NamedTensor& t : file.tensors)
-      if (t.name.starts_with("weights.")) weights.push_back({t.name.substr(8), t.tensor});
-    net_.store().load(weights, path);
+      : net_(Config::from_json(file.metadata.contains("config") ? file.metadata.at("config") : "", path), weights(file),
+             path) {
     const Tensor *input = file.find("input"), *target = file.find("target");
-    check(input && target, ErrorKind::model, "[", path, "] expected the tensors input and target");
+    check(input && target && input->numel() > 0, ErrorKind::model, "[", path,
+          "] expected the tensors input and target");
     input_ = transform::to_channels_last(*input).to(DType::f32);
     target_ = net_.config().rank == 2 ? transform::to_channels_last(*target).to(DType::f32) : *target;
   }
 
   // Fresh weights and random numbers.
-  Workload(const Config& config, int64_t batch, int64_t size) : Workload(config) {
+  Workload(const Config& config, int64_t batch, int64_t size) : net_(config) {
     const int64_t depth = config.rank == 2 ? 1 : size;
     Rng rng(0, Purpose::test);
     input_ = Tensor::empty({batch, depth, size, size, config.in_channels});
@@ -86,7 +85,12 @@ class Workload {
   const Shape& shape() const { return input_.shape(); }
 
  private:
-  explicit Workload(const Config& config) : net_(config) {}
+  static NamedTensors weights(const io::Safetensors& file) {
+    NamedTensors weights;
+    for (const NamedTensor& t : file.tensors)
+      if (t.name.starts_with("weights.")) weights.push_back({t.name.substr(8), t.tensor});
+    return weights;
+  }
 
   LGMSNet net_;
   std::optional<nn::Optimizer> optimizer_;  // an inference has none
@@ -142,9 +146,10 @@ void bench(const Arguments& a) {
   if (a.file.empty())
     workload.emplace(Config::named(a.config), a.batch, a.size);
   else
-    workload.emplace(io::read_safetensors(a.file), a.file);
+    about_model(a.file, [&] { workload.emplace(io::read_safetensors(a.file), a.file); });
 
-  NamedTensors first = workload->run(a);
+  // Finds out whether input and target fit the network.
+  NamedTensors first = a.file.empty() ? workload->run(a) : about_model(a.file, [&] { return workload->run(a); });
   if (!a.outputs.empty()) write_outputs(a.outputs, std::move(first), workload->rank());
   first.clear();
   for (int i = 0; i < kWarmUp; ++i) workload->run(a);

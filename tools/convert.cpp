@@ -43,8 +43,7 @@ void run(const Options& o) {
   check(static_cast<int64_t>(model.classes.size()) == model.config.classes, ErrorKind::usage,
         "[convert] --classes: expected at most ", model.config.classes, " names, got ", model.classes.size());
   io::check_class_names(model.classes, ErrorKind::usage, "[convert] --classes");
-  LGMSNet net(model.config);
-  net.store().load(model.tensors, o.in);  // every tensor is there, fits, and is finite
+  const LGMSNet net(model.config, model.tensors, o.in);  // every tensor is there, fits, and is finite
   model.tensors = net.store().tensors();
   model.training = "{}";
   save_model(o.out, model);

@@ -183,8 +183,7 @@ void eval_volume_model(const EvalArguments& a, ModelFile file) {
   Session session(a.machine, true);
   check(file.config.in_channels == 1, ErrorKind::model, "[", a.model, "] expected a 3D model of one channel, got ",
         file.config.in_channels);
-  LGMSNet net(file.config);
-  net.store().load(file.tensors, a.model);
+  const LGMSNet net(file.config, file.tensors, a.model);
   file.tensors.clear();
   const nn::VolumeList list = nn::read_volume_list(a.data, a.list, "validation");
   StatusLine status;

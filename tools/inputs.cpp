@@ -26,11 +26,11 @@ fs::path place_of(const fs::path& path) {
 
 }  // namespace
 
-bool given(const CLI::App& app, std::string_view option) {
+std::vector<std::string> words_of(const CLI::App& app, std::string_view option) {
   for (const CLI::Option* o : app.get_options())
     for (const std::string& name : o->get_lnames())
-      if (o->count() > 0 && option.substr(2) == name) return true;
-  return false;
+      if (option.substr(2) == name) return o->results();
+  return {};
 }
 
 void refuse_options(const CLI::App& app, const std::vector<std::string>& options, const std::string& why) {

@@ -11,8 +11,10 @@
 
 namespace lgms::tools {
 
-// Whether the option was given: "--patch". (CLI::App::count ends the process where memory runs out.)
-bool given(const CLI::App& app, std::string_view option);
+// What was typed for the option, "--patch"; nothing where it was not given. (CLI::App::count ends the process where
+// memory runs out.)
+std::vector<std::string> words_of(const CLI::App& app, std::string_view option);
+inline bool given(const CLI::App& app, std::string_view option) { return !words_of(app, option).empty(); }
 // Throws Error{usage} where one of these options was given: "[predict] --patch " and why.
 void refuse_options(const CLI::App& app, const std::vector<std::string>& options, const std::string& why);
 

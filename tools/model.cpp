@@ -14,11 +14,11 @@ Tensor run(const LGMSNet& net, const Tensor& input) {
 
 }  // namespace
 
-Model::Model(ModelFile loaded, const std::filesystem::path& path) : file(std::move(loaded)), net(file.config) {
+Model::Model(ModelFile loaded, const std::filesystem::path& path)
+    : file(std::move(loaded)), net(file.config, file.tensors, path.string()) {
   check(file.config.rank == 2 && file.config.in_channels == 3, ErrorKind::model, "[", path.string(),
         "] expected a 2D model of RGB images, got rank ", file.config.rank, ", input channels ",
         file.config.in_channels);
-  net.store().load(file.tensors, path.string());
 }
 
 Tensor Model::probabilities(const Tensor& image, bool native) const {

@@ -72,10 +72,12 @@ std::string extents(const Size3& s) { return text(s[0], " x ", s[1], " x ", s[2]
 class Prediction {
  public:
   Prediction(const PredictArguments& arguments, ModelFile file)
-      : a_(arguments), session_(a_.machine, true), model_(std::move(file)), net_(model_.config) {
+      : a_(arguments),
+        session_(a_.machine, true),
+        model_(std::move(file)),
+        net_(model_.config, model_.tensors, a_.model) {
     check(model_.config.in_channels == 1, ErrorKind::model, "[", a_.model, "] expected a 3D model of one channel, got ",
           model_.config.in_channels);
-    net_.store().load(model_.tensors, a_.model);
     model_.tensors.clear();
     recipe_ = recipe_of(a_, model_.volume_recipe);
   }

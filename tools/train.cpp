@@ -2,6 +2,7 @@
 #include "tools/train.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <iostream>
 #include <set>
@@ -12,9 +13,12 @@
 #include "core/io/files.h"
 #include "core/io/json.h"
 #include "core/io/output_file.h"
+#include "lgmsnet/shapes.h"
 #include "nn/curves.h"
 #include "tools/inputs.h"
 #include "tools/printing.h"
+#include "tools/run_lock.h"
+#include "tools/run_options.h"
 #include "tools/status_line.h"
 #include "tools/verbs.h"
 
@@ -23,29 +27,6 @@ namespace {
 
 using io::Json;
 namespace fs = std::filesystem;
-
-// Every option that is part of what a run is, by its name: config.json keeps them, --resume recalls them.
-template <class Arguments, class Visit>
-void for_each_argument(Arguments& a, const Visit& visit) {
-  visit("train-list", a.train_list);
-  visit("val-list", a.val_list);
-  visit("recipe", a.recipe);
-  visit("network", a.network);
-  visit("size", a.size);
-  visit("mask-threshold", a.mask_threshold);
-  visit("white", a.white);
-  visit("patch", a.patch);
-  visit("spacing", a.spacing);
-  visit("crops", a.crops);
-  visit("epochs", a.epochs);
-  visit("batch", a.batch);
-  visit("accumulate", a.accumulate);
-  visit("val-every", a.validate_every);
-  visit("lr", a.rate);
-  visit("seed", a.seed);
-  visit("init", a.init);
-  visit("checkpointing", a.checkpointing);
-}
 
 // What must not change when a run goes on, by the names of the options that choose it; kept in the checkpoint.
 nn::Settings settings_of(const TrainArguments& a, const Study& study) {
@@ -67,46 +48,113 @@ nn::Settings settings_of(const TrainArguments& a, const Study& study) {
   return settings;
 }
 
-// The value of an option as config.json has it; false where it is of another type.
-bool take(const Json& json, bool& value) { return value = json.boolean(), json.is_boolean(); }
-bool take(const Json& json, std::string& value) { return value = json.string(), json.is_string(); }
-template <class T>
-std::enable_if_t<std::is_integral_v<T>, bool> take(const Json& json, T& value) {
-  value = static_cast<T>(json.integer());
-  return json.is_integer() &&
-         (std::is_same_v<T, uint64_t> ? json.fits_uint64() : json.integer() == static_cast<int64_t>(value));
+// For messages.
+std::string shown(const Json& json) {
+  const std::string all = json.dump();
+  return all.size() <= 80 ? all : all.substr(0, 80) + "...";
 }
-bool take(const Json& json, double& value) { return value = json.number(), json.is_number(); }
+
+// Whether whole numbers are what was typed: CLI11 takes -1 for the largest one of its type, and 010 for 8.
 template <class T>
-bool take(const Json& json, std::vector<T>& values) {
-  values.clear();
-  for (const Json& item : json.items())
-    if (!take(item, values.emplace_back())) return false;
-  return json.is_array();
+bool is_typed(const std::vector<std::string>& typed, const T& value) {
+  if constexpr (std::is_same_v<T, std::vector<int64_t>>) {
+    for (size_t i = 0; i < value.size(); ++i)
+      if (!is_typed({typed[i]}, value[i])) return false;
+  } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+    const std::string& digits = typed.back();
+    T number{};
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    return error == std::errc() && end == digits.data() + digits.size() && number == value;
+  }
+  return true;
+}
+
+void check_options(const TrainArguments& a) {
+  for_each_option(a, [&](const char* name, const auto& value, const Allowed& allowed, const char*) {
+    const std::vector<std::string> typed = words_of(*a.app, std::string("--") + name);
+    if (typed.empty()) return;
+    std::string got;
+    for (const std::string& word : typed) got.append(got.empty() ? "" : " ").append(word);
+    check(is_typed(typed, value) && allows(allowed, value), ErrorKind::usage, "[train] --", name, ": expected ",
+          description(allowed, value), ", got ", got);
+  });
+}
+
+// A setting of a checkpoint that is a number must be one that the option could have been.
+void check_numbers(const nn::Settings& saved, const TrainArguments& a, const std::string& source) {
+  for_each_option(a, [&](const char* name, const auto& value, const Allowed& allowed, const char*) {
+    using T = std::decay_t<decltype(value)>;
+    if constexpr (std::is_arithmetic_v<T>)
+      for (const auto& [key, setting] : saved) {
+        T number;
+        check(key != name || take(allowed, io::parse_json(setting).value, number), ErrorKind::model, "[", source,
+              "] lgms.setting.", name, ": expected ", description(allowed, value), ", got ", shown(setting));
+      }
+  });
+}
+
+// f(text of the member, file), which reads what a model file holds too; in config.json the whole file is usage.
+template <class F>
+auto read_member(const Json& run, const char* name, const std::string& config, const F& f) {
+  const Json* member = run.find(name);
+  check(member != nullptr, ErrorKind::usage, "[", config, "] expected the ", name, " of the run, got none");
+  try {
+    return f(member->dump(), config);
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::model) throw;
+    throw Error(ErrorKind::usage, e.message());
+  }
 }
 
 // On resume, options that were not given are those of the run.
-void recall(TrainArguments& a, const fs::path& config) {
-  const auto [run, problem] = io::parse_json(io::read_text(config));
+void recall(TrainArguments& a, const fs::path& path) {
+  const std::string config = path.string();
+  const auto [run, problem] = io::parse_json(io::read_text(path, ErrorKind::usage));
   const Json* arguments = run.find("arguments");
-  check(arguments != nullptr && arguments->is_object(), ErrorKind::data, "[", config.string(),
+  check(arguments != nullptr && arguments->is_object(), ErrorKind::usage, "[", config,
         "] expected the configuration of a run, got ", problem.empty() ? "something else" : problem);
-  for_each_argument(a, [&, &run = run](const char* name, auto& value) {
+  std::set<std::string_view> known{"data"};
+  for_each_option(a, [&](const char* name, auto& value, const Allowed& allowed, const char*) {
+    known.insert(name);
     const Json* saved = arguments->find(name);
     if (given(*a.app, std::string("--") + name) || saved == nullptr) return;
-    check(take(*saved, value), ErrorKind::data, "[", config.string(), "] ", name, ": expected another type, got ",
-          saved->dump());
+    check(take(allowed, *saved, value), ErrorKind::usage, "[", config, "] ", name, ": expected ",
+          description(allowed, value), ", got ", shown(*saved));
   });
   // Before there was "white", 127 was written where no threshold was given.
-  if (!arguments->contains("white") && a.app->count("--mask-threshold") == 0 && a.mask_threshold == 127)
+  if (!arguments->contains("white") && !given(*a.app, "--mask-threshold") && a.mask_threshold == 127)
     a.mask_threshold = -1;
-  if (!io::is_file(config.parent_path() / "last.safetensors")) return;
-  const Json *network = run.find("network"), *classes = run.find("classes");
-  check(network != nullptr && classes != nullptr && classes->is_array(), ErrorKind::data, "[", config.string(),
-        "] expected the network and classes of the run");
-  a.run_network = network->dump();
-  if (given(*a.app, "--classes")) return;
-  for (const Json& name : classes->items()) a.classes.push_back(name.is_string() ? name.string() : name.dump());
+  for (const auto& [name, value] : arguments->members())
+    check(known.contains(name), ErrorKind::usage, "[", config, "] ", name,
+          ": expected no such option; the run was started by a newer version of this program");
+  if (!io::is_file(path.parent_path() / "last.safetensors", ErrorKind::model)) return;
+
+  a.run_network = read_member(run, "network", config, Config::from_json);
+  const bool volumes = a.run_network->rank == 3;
+  a.run_recipe = read_member(run, "recipe", config, [&](const std::string& json, const std::string& source) {
+    return volumes ? VolumeRecipe::from_json(json, source).to_json() : Recipe::from_json(json, source).to_json();
+  });
+  check(given(*a.app, "--recipe") || volumes == a.volumes(), ErrorKind::usage, "[", config, "] network rank: expected ",
+        a.volumes() ? 3 : 2, ", as ", a.recipe, " needs, got ", a.run_network->rank);
+  const Json* classes = run.find("classes");
+  check(classes != nullptr && classes->is_array() && std::ssize(classes->items()) == a.run_network->classes,
+        ErrorKind::usage, "[", config, "] classes: expected ", a.run_network->classes,
+        " name(s), as many as the network has, got ", classes == nullptr ? "none" : shown(*classes));
+  std::vector<std::string> names;
+  for (const Json& name : classes->items()) {
+    check(name.is_string(), ErrorKind::usage, "[", config, "] classes: expected names, got ", shown(name));
+    names.push_back(name.string());
+  }
+  io::check_class_names(names, ErrorKind::usage, "[" + config + "] classes");
+  if (!given(*a.app, "--classes")) a.classes = std::move(names);
+}
+
+// Whether there is a checkpoint in --out. Throws Error{usage} where it is not to be gone on from.
+bool holds_run(const TrainArguments& a) {
+  const bool saved = io::look_at(fs::path(a.out) / "last.safetensors", ErrorKind::model) != io::Found::nothing;
+  check(a.resume || !saved, ErrorKind::usage, "[", a.out,
+        "] already holds a run; --resume goes on with it, another --out starts a new one");
+  return saved;
 }
 
 std::string percent(double share) { return text(static_cast<int>(share * 100 + 0.5), " %"); }
@@ -114,11 +162,12 @@ std::string percent(double share) { return text(static_cast<int>(share * 100 + 0
 // One run: what it trains and what it leaves in its folder.
 class Run {
  public:
-  explicit Run(TrainArguments arguments);
+  Run(TrainArguments arguments, RunLock& lock);
   void operator()();
 
  private:
   void write_config(const nn::Settings& settings) const;
+  void resume(nn::Trainer& trainer) const;
   void on_step(const nn::StepReport& r);
   void on_epoch(const nn::Table& metrics, bool best);
   void write_curves(const nn::Table& metrics) const;
@@ -126,6 +175,7 @@ class Run {
   void warn_of_overlap();
 
   TrainArguments a_;
+  RunLock& lock_;
   fs::path out_;
   std::unique_ptr<Study> study_;
   LGMSNet net_;
@@ -133,14 +183,26 @@ class Run {
   StatusLine status_;
 };
 
-Run::Run(TrainArguments arguments)
+// With the weights that the study brings, or fresh ones.
+LGMSNet network_of(const TrainArguments& a, const Study& study) {
+  const ModelFile& model = study.model;
+  int64_t elements = 0;
+  for (const nn::ParameterSpec& p : parameter_specs(model.config)) elements += p.shape.numel();
+  // Weights, gradients, and what the optimiser keeps of each.
+  const int64_t copies = std::holds_alternative<kernels::AdamW>(study.optimizer) ? 4 : 3,
+                bytes = copies * elements * size_of(DType::f32);
+  check(static_cast<uint64_t>(bytes) <= machine_memory(), ErrorKind::device, "[train] network: its ", elements,
+        " weights and their gradients need ", bytes, " bytes, this machine has ", machine_memory());
+  return model.tensors.empty() ? LGMSNet(model.config, a.seed) : LGMSNet(model.config, model.tensors, a.init);
+}
+
+Run::Run(TrainArguments arguments, RunLock& lock)
     : a_(std::move(arguments)),
+      lock_(lock),
       out_(a_.out),
       study_(a_.volumes() ? volume_study(a_) : picture_study(a_)),
-      net_(study_->model.config, a_.seed),
-      optimizer_(net_.store(), study_->optimizer) {
-  if (!study_->model.tensors.empty()) net_.store().load(study_->model.tensors, a_.init);
-}
+      net_(network_of(a_, *study_)),
+      optimizer_(net_.store(), study_->optimizer) {}
 
 void Run::operator()() {
   const nn::Settings settings = settings_of(a_, *study_);
@@ -173,10 +235,9 @@ void Run::operator()() {
   trainer.on_epoch = [this](const nn::Table& metrics, bool best) { on_epoch(metrics, best); };
 
   io::ensure_directory(out_);
-  const bool saved = fs::exists(trainer.checkpoint_path());
-  check(a_.resume || !saved, ErrorKind::usage, "[", out_.string(),
-        "] already holds a run; --resume goes on with it, another --out starts a new one");
-  if (saved) trainer.resume();
+  lock_.take(out_);
+  const bool saved = holds_run(a_);
+  if (saved) resume(trainer);
   write_config(settings);
   check_data();
   warn_of_overlap();
@@ -190,6 +251,17 @@ void Run::operator()() {
   std::cout << "best epoch " << done.best_epoch << " of " << done.epoch << ": " << study_->best_by << " "
             << fixed(done.best, 4) << '\n'
             << (out_ / "model.safetensors").string() << '\n';
+}
+
+void Run::resume(nn::Trainer& trainer) const {
+  const std::string source = trainer.checkpoint_path().string();
+  const nn::Checkpoint checkpoint = nn::load_checkpoint(source);
+  check_numbers(checkpoint.settings, a_, source);
+  trainer.resume(checkpoint);
+  const ModelFile& model = study_->model;
+  const std::string recipe = a_.volumes() ? model.volume_recipe.to_json() : model.recipe.to_json();
+  check(a_.run_recipe == recipe, ErrorKind::usage, "[", (out_ / "config.json").string(), "] recipe: expected ", recipe,
+        ", as its arguments say, got ", a_.run_recipe);
 }
 
 // Reads everything once: a bad file ends a run now and not in an hour; what fits stays in memory.
@@ -213,7 +285,8 @@ void Run::write_config(const nn::Settings& settings) const {
   Json config;
   config["lgmsnet"] = LGMS_VERSION;
   config["arguments"]["data"] = a_.data;
-  for_each_argument(a_, [&](const char* name, const auto& value) { config["arguments"][name] = value; });
+  for_each_option(
+      a_, [&](const char* name, const auto& value, const Allowed&, const char*) { config["arguments"][name] = value; });
   const ModelFile& model = study_->model;
   config["classes"] = model.classes;
   config["network"] = io::parse_json(model.config.to_json()).value;
@@ -281,16 +354,20 @@ void Run::write_curves(const nn::Table& metrics) const {
 
 // default-3d where the data looks like volumes: nnU-Net's folders, or a datalist.
 std::string recipe_for(const TrainArguments& a) {
-  const bool volumes = fs::is_directory(fs::path(a.data) / "imagesTr") || fs::path(a.train_list).extension() == ".json";
+  const bool volumes = io::is_folder(fs::path(a.data) / "imagesTr") || io::lower_extension(a.train_list) == ".json";
   return volumes ? "default-3d" : "default-2d";
 }
 
 void train(TrainArguments a) {
+  check_options(a);
   io::check_class_names(a.classes, ErrorKind::usage, "[train] --classes");
   const Session session(a.machine);
-  const fs::path config = fs::path(a.out) / "config.json";
+  const fs::path out = a.out, config = out / "config.json";
+  RunLock lock;
+  if (io::is_folder(out, ErrorKind::output)) lock.take(out);
+  holds_run(a);
   if (a.resume) {
-    check(fs::exists(config), ErrorKind::usage, "[", a.out,
+    check(io::look_at(config, ErrorKind::usage) != io::Found::nothing, ErrorKind::usage, "[", a.out,
           "] --resume: expected the folder of a run, found no config.json; leave --resume out to start one");
     recall(a, config);
   }
@@ -304,13 +381,12 @@ void train(TrainArguments a) {
     if (a.rate == 0) a.rate = 1e-3;
   } else {
     refuse_options(*a.app, {"--patch", "--spacing", "--crops"}, "is for volumes, not for " + a.recipe);
-    check(a.size % 32 == 0, ErrorKind::usage, "[train] --size: expected a multiple of 32, got ", a.size);
     a.crops = 1;
     if (a.epochs == 0) a.epochs = paper ? 500 : 100;
     if (a.batch == 0) a.batch = paper ? 16 : 8;
     if (a.rate == 0) a.rate = 0.02;
   }
-  Run run(std::move(a));
+  Run run(std::move(a), lock);
   run();
 }
 
@@ -319,18 +395,17 @@ void train(TrainArguments a) {
 ModelFile initial_model(const TrainArguments& a, const std::string& standard, int64_t classes,
                         std::vector<std::string> names) {
   ModelFile model;
-  std::string source = "config.json";
-  if (!a.run_network.empty() && !given(*a.app, "--network")) {
-    model.config = Config::from_json(a.run_network, source);
+  std::string source = (fs::path(a.out) / "config.json").string();
+  if (a.run_network && !given(*a.app, "--network")) {
+    model.config = *a.run_network;
     model.classes = names;
   } else if (!a.init.empty()) {
     model = load_model(a.init, a.recipe);
     source = a.init;
   } else {
     source = a.network.empty() ? standard : a.network;
-    if (fs::path(source).extension() == ".json") {
-      const io::Bytes bytes = io::read_file(source);
-      model.config = Config::from_json({bytes.begin(), bytes.end()}, source);
+    if (io::lower_extension(source) == ".json") {
+      model.config = Config::from_json(io::read_text(source, ErrorKind::model), source);
     } else {
       model.config = Config::named(source);
       model.config.classes = classes;
@@ -357,60 +432,21 @@ void add_train(CLI::App& program) {
          "Folder of images/STEM.png (.jpg, .bmp) and masks/K/STEM.png (.bmp) for the classes K = 0, 1, ...; or of "
          "imagesTr/STEM.nii.gz and labelsTr/STEM.nii.gz")
       ->required();
-  app->add_option("--train-list", a->train_list,
-                  "List of stems, relative to --data unless absolute; volumes: also lines of image,label, or a "
-                  "datalist (.json)")
-      ->capture_default_str();
-  app->add_option("--val-list", a->val_list, "The same, of the cases to choose the best epoch by")
-      ->capture_default_str();
-  app->add_option("--recipe", a->recipe,
-                  "default-2d, paper-2d, default-3d or paper-3d; default: default-2d, or default-3d where --data has "
-                  "imagesTr or the list is a datalist")
-      ->check(CLI::IsMember({"default-2d", "paper-2d", "default-3d", "paper-3d"}));
-  app->add_option("--network", a->network,
-                  "2d, 3d, 3d-l0, 3d-l1, 3d-l2, or a file NAME.json with rank, dims, splits, depths, ...; default: 2d "
-                  "or 3d");
-  app->add_option("--size", a->size, "Pictures: side of the network's input, a multiple of 32")
-      ->check(CLI::Range(32, 4096))
-      ->capture_default_str();
-  app->add_option("--mask-threshold", a->mask_threshold,
-                  "Pictures: what of a mask file is above this value, or palette index, is foreground; default: what "
-                  "the file says by itself (0 and 1, 0 and 255, soft edges, ...)")
-      ->check(CLI::Range(0, 65534));
-  app->add_option("--white", a->white,
-                  "Pictures: the sample of a file that is white; default: the largest of its depth, 255 or 65535")
-      ->check(CLI::Range(1, 65535));
-  app->add_option("--patch", a->patch,
-                  "Volumes: depth, height and width of the network's input, multiples of 32; default: from the median "
-                  "size of the training volumes (paper-3d: 96 96 96)")
-      ->expected(3)
-      ->check(CLI::Range(32, 512));
-  app->add_option("--spacing", a->spacing,
-                  "Volumes: mm between voxels along depth, height and width; default: each volume's own (paper-3d: "
-                  "1.5 1.5 2)")
-      ->expected(3)
-      ->check(CLI::Range(1e-3, 1e3));
-  app->add_option("--crops", a->crops, "Volumes: patches of each volume in an epoch; default 1, paper-3d: 4")
-      ->check(CLI::Range(1, 10000));
-  app->add_option("--epochs", a->epochs, "Default 100; paper-2d: 500, paper-3d: 5000")->check(CLI::Range(1, 1000000));
-  app->add_option("--batch", a->batch, "Images or patches per step; default 8 (volumes 2), paper-2d: 16, paper-3d: 4")
-      ->check(CLI::Range(1, 4096));
-  app->add_option("--accumulate", a->accumulate,
-                  "Parts that a batch is cut into to save memory; their gradients are added. Equal to the whole batch "
-                  "but for batch norms (2D: all norms; 3D: two in each GMS block), whose statistics are a part's")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-  app->add_flag("--checkpointing", a->checkpointing,
-                "Compute activations again in the backward pass: less memory, more time, the same bits");
-  app->add_option("--val-every", a->validate_every, "Epochs from one validation to the next")
-      ->check(CLI::Range(1, 1000000))
-      ->capture_default_str();
-  app->add_option("--lr", a->rate, "Base learning rate; default 0.02 (SGD), volumes: 0.001 (AdamW)")
-      ->check(CLI::Range(1e-12, 1e3));
+  for_each_option(*a, [&](const char* name, auto& value, const Allowed& allowed, const char* help) {
+    using T = std::decay_t<decltype(value)>;
+    const std::string option = std::string("--") + name;
+    if constexpr (std::is_same_v<T, bool>) {
+      app->add_flag(option, value, help);
+    } else {
+      const bool bounded = !std::is_same_v<T, std::string> && allowed.most != Allowed{}.most;
+      CLI::Option* added =
+          app->add_option(option, value, bounded ? text(help, " (", description(allowed, value), ')') : help);
+      if (allowed.count > 0) added->expected(static_cast<int>(allowed.count));
+      if (value != T{}) added->capture_default_str();
+    }
+  });
   app->add_option("--classes", a->classes, "Names of the classes; default: the data's, or class 0, class 1, ...")
       ->delimiter(',');
-  app->add_option("--seed", a->seed, "Of weights, order and augmentation")->capture_default_str();
-  app->add_option("--init", a->init, "Weights to start from: a model.safetensors");
   app->add_option("--cache-mb", a->cache_mb, "Decoded images or volumes kept in memory, at most")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();

@@ -2,6 +2,7 @@
 // What the two kinds of training have in common: a Study knows its data, train.cpp runs it.
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <optional>
 
 #include "core/io/json.h"
 #include "lgmsnet/lgmsnet.h"
@@ -27,7 +28,9 @@ struct TrainArguments {
   std::vector<int64_t> patch;
   std::vector<double> spacing;
 
-  std::string run_network;  // JSON: of the run that goes on; else empty
+  // Of the run that goes on.
+  std::optional<Config> run_network;
+  std::string run_recipe;  // JSON; empty where there is none
   Machine machine;
   CLI::App* app = nullptr;
 

@@ -68,8 +68,6 @@ Survey survey(const TrainArguments& a, const nn::VolumeList& train) {
     }
     s.recipe.patch = nn::patch_of(sizes);
   }
-  for (const int64_t side : s.recipe.patch)
-    check(side % 32 == 0, ErrorKind::usage, "[train] --patch: expected multiples of 32, got ", side);
   if (s.names.empty() && !a.classes.empty()) s.names = a.classes;
   if (s.names.empty()) {
     uint8_t most = 0;

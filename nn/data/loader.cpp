@@ -10,6 +10,8 @@
 namespace lgms::nn {
 namespace {
 
+constexpr auto kPatience = std::chrono::milliseconds(50);
+
 // [N, ...] of N tensors of one shape, copied.
 Tensor stack(const std::vector<Tensor>& parts, const std::vector<std::string>& stems) {
   const Shape& one = parts[0].shape();
@@ -46,7 +48,9 @@ Loader::Loader(const Dataset& data, Prepare prepare, LoaderOptions options)
     order_.resize(static_cast<size_t>(data.size()));
     std::iota(order_.begin(), order_.end(), int64_t{0});
   }
-  thread_ = std::thread([this, isa = Context::current().isa()] { work(isa); });
+  check(options_.first >= 0 && options_.first <= batches_, ErrorKind::usage, "[loader] first: expected 0 to ", batches_,
+        ", got ", options_.first);
+  thread_ = start_thread([this, isa = Context::current().isa()] { work(isa); });
 }
 
 Loader::~Loader() {
@@ -61,7 +65,9 @@ Loader::~Loader() {
 std::optional<Batch> Loader::next() {
   const auto start = std::chrono::steady_clock::now();
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return !ready_.empty() || finished_; });
+  // A signal handler cannot wake who waits here.
+  while (!changed_.wait_for(lock, kPatience, [&] { return !ready_.empty() || finished_; }))
+    check(!Context::current().stop().requested(), ErrorKind::interrupted, "[loader] stopped while waiting for a batch");
   waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (ready_.empty()) {
     if (error_) std::rethrow_exception(error_);
@@ -85,9 +91,10 @@ void Loader::work(Isa isa) {
         changed_.wait(lock, [&] { return stop_ || ready_.size() < options_.ahead; });
         if (stop_) break;
       }
-      Batch batch = make(index);
+      std::optional<Batch> batch = make(index);
+      if (!batch) break;
       const std::lock_guard lock(mutex_);
-      ready_.push_back(std::move(batch));
+      ready_.push_back(std::move(*batch));
       changed_.notify_all();
     }
   } catch (...) { error = std::current_exception(); }
@@ -97,7 +104,7 @@ void Loader::work(Isa isa) {
   changed_.notify_all();
 }
 
-Batch Loader::make(int64_t index) const {
+std::optional<Batch> Loader::make(int64_t index) const {
   const int64_t crops = options_.crops, first = index * options_.batch,
                 last = std::min(first + options_.batch, data_.size() * crops);
   Batch batch{index, {}, {}, {}};
@@ -105,6 +112,7 @@ Batch Loader::make(int64_t index) const {
   std::vector<std::string> stems;
   Example example;
   for (int64_t sample = first; sample < last; ++sample) {
+    if (stop_) return std::nullopt;
     const int64_t i = order_[static_cast<size_t>(sample / crops)];
     Rng rng(options_.seed, Purpose::augment, static_cast<uint32_t>(options_.epoch),
             static_cast<uint32_t>(i * crops + sample % crops));

@@ -1,5 +1,6 @@
 #pragma once
 // Batches of prepared examples, made ahead of time on a thread of their own.
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -47,18 +48,20 @@ inline int64_t batches_of(int64_t examples, int64_t batch) { return (examples + 
 // of an example's crop are those of (seed, epoch, example * crops + crop).
 class Loader {
  public:
+  // Throws Error{device} where the system gives no thread.
   Loader(const Dataset& data, Prepare prepare, LoaderOptions options);
   ~Loader();  // stops the thread after the example in hand
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
-  // The next batch, nothing after the last. Waits for it; rethrows what reading or preparing it threw.
+  // The next batch, nothing after the last. Waits for it; rethrows what reading or preparing it threw. Throws
+  // Error{interrupted} where it would wait on and the context's stop token is set.
   std::optional<Batch> next();
   double seconds_waited() const { return waited_; }  // in next(), so far
 
  private:
   void work(Isa isa);
-  Batch make(int64_t index) const;
+  std::optional<Batch> make(int64_t index) const;  // nothing once stop_ is set
 
   const Dataset& data_;
   Prepare prepare_;
@@ -71,7 +74,8 @@ class Loader {
   std::condition_variable changed_;
   std::deque<Batch> ready_;
   std::exception_ptr error_;
-  bool finished_ = false, stop_ = false;
+  bool finished_ = false;
+  std::atomic<bool> stop_ = false;
   std::thread thread_;
 };
 

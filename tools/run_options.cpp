@@ -1,0 +1,96 @@
+#include "tools/run_options.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+
+namespace lgms::tools {
+namespace {
+
+using io::Json;
+
+template <class T>
+bool all_allowed(const Allowed& allowed, const std::vector<T>& values) {
+  return (values.empty() || values.size() == allowed.count) &&
+         std::all_of(values.begin(), values.end(), [&](T value) { return allows(allowed, value); });
+}
+
+template <class T>
+bool take_list(const Allowed& allowed, const Json& json, std::vector<T>& values) {
+  values.resize(json.items().size());
+  for (size_t i = 0; i < values.size(); ++i)
+    if (!take(allowed, json.items()[i], values[i])) return false;
+  return json.is_array() && allows(allowed, values);
+}
+
+// Not 1e+06.
+std::string number(double value) {
+  return value == std::floor(value) && std::abs(value) < 0x1p53 ? text(static_cast<int64_t>(value)) : text(value);
+}
+
+}  // namespace
+
+bool allows(const Allowed&, bool) { return true; }
+bool allows(const Allowed& allowed, double value) {
+  return std::isfinite(value) && value >= allowed.least && value <= allowed.most;
+}
+bool allows(const Allowed& allowed, int64_t value) {
+  return allows(allowed, static_cast<double>(value)) && value % allowed.multiple == 0;
+}
+bool allows(const Allowed& allowed, uint64_t value) { return allows(allowed, static_cast<double>(value)); }
+bool allows(const Allowed& allowed, const std::string& value) {
+  return value.find('\0') == value.npos &&
+         (allowed.words.empty() || std::count(allowed.words.begin(), allowed.words.end(), value) > 0);
+}
+bool allows(const Allowed& allowed, const std::vector<int64_t>& value) { return all_allowed(allowed, value); }
+bool allows(const Allowed& allowed, const std::vector<double>& value) { return all_allowed(allowed, value); }
+
+bool take(const Allowed& allowed, const Json& json, bool& value) {
+  value = json.boolean();
+  return json.is_boolean() && allows(allowed, value);
+}
+bool take(const Allowed& allowed, const Json& json, int& value) {
+  int64_t wide = 0;
+  const bool fits = take(allowed, json, wide);
+  value = static_cast<int>(wide);
+  return fits && value == wide;
+}
+bool take(const Allowed& allowed, const Json& json, int64_t& value) {
+  value = json.integer();
+  return json.fits_int64() && allows(allowed, value);
+}
+bool take(const Allowed& allowed, const Json& json, uint64_t& value) {
+  value = json.natural();
+  return json.fits_uint64() && allows(allowed, value);
+}
+bool take(const Allowed& allowed, const Json& json, double& value) {
+  value = json.number();
+  return json.is_number() && allows(allowed, value);
+}
+bool take(const Allowed& allowed, const Json& json, std::string& value) {
+  value = json.string();
+  return json.is_string() && allows(allowed, value);
+}
+bool take(const Allowed& allowed, const Json& json, std::vector<int64_t>& value) {
+  return take_list(allowed, json, value);
+}
+bool take(const Allowed& allowed, const Json& json, std::vector<double>& value) {
+  return take_list(allowed, json, value);
+}
+
+std::string description(const Allowed& allowed, const Json& example) {
+  if (example.is_boolean()) return "true or false";
+  if (example.is_string()) {
+    std::string words;
+    for (const std::string_view word : allowed.words) words.append(words.empty() ? "" : ", ").append(word);
+    return words.empty() ? "text" : "one of " + words;
+  }
+  const std::string range = allowed.most == Allowed{}.most ? "number from " + number(allowed.least)
+                                                           : number(allowed.least) + " to " + number(allowed.most),
+                    multiple = text("multiple", example.is_array() ? "s of " : " of ", allowed.multiple, " from ");
+  if (example.is_array()) return text("three ", allowed.multiple > 1 ? multiple : "numbers from ", range);
+  return (allowed.multiple > 1 ? "a " + multiple : allowed.most == Allowed{}.most ? "a " : "") + range;
+}
+
+}  // namespace lgms::tools
