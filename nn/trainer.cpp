@@ -25,7 +25,11 @@ double scalar(const autograd::Variable& v) { return *v.value().to(DType::f64).da
 
 void Trainer::resume(const Checkpoint& saved) {
   const std::string path = checkpoint_path().string();
-  check_settings(saved.settings, options_.settings, path);
+  Settings before = saved.settings;
+  for (const auto& [name, value] : options_.older)
+    if (std::none_of(before.begin(), before.end(), [&, &name = name](const auto& s) { return s.first == name; }))
+      before.emplace_back(name, value);
+  check_settings(before, options_.settings, path);
   const std::string isa = name_of(Context::current().isa());
   check(saved.isa == isa || options_.allow_drift, ErrorKind::usage, "[resume] instruction set: the run in ", path,
         " was started with ", saved.isa, ", got ", isa, "; set LGMS_ISA=", saved.isa,

@@ -51,6 +51,7 @@ struct TrainerOptions {
   std::filesystem::path folder;  // gets metrics.csv and last.safetensors; must exist
   std::string best_by;           // the score, 0 to 1, that names the best epoch: the first with the largest value
   Settings settings;             // kept in the checkpoint and compared on resume
+  Settings older;                // what checkpoints of older programs, which lack them, were made with
   bool allow_drift = false;      // resume a run of another instruction set
 };
 

@@ -39,6 +39,7 @@ TEST_CASE("json: values are made of numbers, texts, ranges and members") {
   CHECK(json.find("absent") == nullptr);
   CHECK(Json(0.0 / 0.0).dump() == "null");
   CHECK(Json("\xff\x1b").dump() == "\"\xEF\xBF\xBD\\u001b\"");
+  CHECK(Json("\x7f\xc2\x9b\xc2\xa0").dump() == "\"\\u007f\\u009b\xc2\xa0\"");
 }
 
 TEST_CASE("json: what is wrong is said: no JSON, keys that stand twice, too many levels") {

@@ -118,6 +118,8 @@ void recall(TrainArguments& a, const fs::path& path) {
     known.insert(name);
     const Json* saved = arguments->find(name);
     if (given(*a.app, std::string("--") + name) || saved == nullptr) return;
+    const bool may_be_none = !allows(allowed, value) && value != std::decay_t<decltype(value)>{};
+    if (may_be_none && saved->is_null()) return;
     check(take(allowed, *saved, value), ErrorKind::usage, "[", config, "] ", name, ": expected ",
           description(allowed, value), ", got ", shown(*saved));
   });
@@ -230,6 +232,7 @@ void Run::operator()() {
                                         .folder = out_,
                                         .best_by = study_->best_by,
                                         .settings = settings,
+                                        .older = study_->older,
                                         .allow_drift = a_.allow_drift});
   trainer.on_step = [this](const nn::StepReport& r) { on_step(r); };
   trainer.on_epoch = [this](const nn::Table& metrics, bool best) { on_epoch(metrics, best); };
@@ -285,8 +288,9 @@ void Run::write_config(const nn::Settings& settings) const {
   Json config;
   config["lgmsnet"] = LGMS_VERSION;
   config["arguments"]["data"] = a_.data;
-  for_each_option(
-      a_, [&](const char* name, const auto& value, const Allowed&, const char*) { config["arguments"][name] = value; });
+  for_each_option(a_, [&](const char* name, const auto& value, const Allowed& allowed, const char*) {
+    config["arguments"][name] = allows(allowed, value) ? Json(value) : Json();
+  });
   const ModelFile& model = study_->model;
   config["classes"] = model.classes;
   config["network"] = io::parse_json(model.config.to_json()).value;
@@ -442,7 +446,7 @@ void add_train(CLI::App& program) {
       CLI::Option* added =
           app->add_option(option, value, bounded ? text(help, " (", description(allowed, value), ')') : help);
       if (allowed.count > 0) added->expected(static_cast<int>(allowed.count));
-      if (value != T{}) added->capture_default_str();
+      if (value != T{} && allows(allowed, value)) added->capture_default_str();
     }
   });
   app->add_option("--classes", a->classes, "Names of the classes; default: the data's, or class 0, class 1, ...")

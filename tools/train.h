@@ -45,6 +45,7 @@ class Study {
   ModelFile model;  // network, recipe, classes; the weights to start from, if there are any
   nn::Dataset train, val;
   nn::Settings settings;  // those of this kind of data, by the names of their options
+  nn::Settings older;     // those that runs of older programs lack, as these ran
   nn::Loss loss;
   nn::Optimizer::Options optimizer;
   io::Json optimizer_notes;                // for config.json

@@ -51,8 +51,10 @@ class PictureStudy final : public Study {
     model.recipe.size = {a.size, a.size};
     if (a.mask_threshold >= 0) model.recipe.mask_threshold = a.mask_threshold;
     model.recipe.white = a.white;
-    settings = {{"size", std::to_string(a.size)}, {"mask-threshold", std::to_string(model.recipe.mask_threshold)}};
-    if (a.white > 0) settings.emplace_back("white", std::to_string(a.white));  // runs of before have none
+    settings = {{"size", std::to_string(a.size)},
+                {"mask-threshold", std::to_string(model.recipe.mask_threshold)},
+                {"white", std::to_string(a.white)}};
+    older = {{"white", "0"}};
     loss = autograd::bce_dice_loss;
     optimizer = kSgd;
     optimizer_notes = io::Json::object(

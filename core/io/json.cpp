@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -49,8 +50,23 @@ void Json::push_back(Json item) {
 
 namespace {
 
+// DEL and C1 (U+0080 to U+009F) are escaped as the other control characters are: some terminals obey them.
 std::string quoted(const std::string& text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  const std::string plain = nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string out;
+  for (size_t i = 0; i < plain.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(plain[i]), next = static_cast<unsigned char>(plain[i + 1]);
+    const bool c1 = byte == 0xc2 && next < 0xa0;
+    if (byte != 0x7f && !c1) {
+      out += plain[i];
+      continue;
+    }
+    char code[8];
+    std::snprintf(code, sizeof code, "\\u%04x", unsigned{c1 ? next : byte});
+    out += code;
+    i += c1;
+  }
+  return out;
 }
 
 }  // namespace
