@@ -1,6 +1,9 @@
 #pragma once
 // Reading JSON objects of model files with errors that name source and key. Private to lgmsnet.
+#include <algorithm>
+#include <initializer_list>
 #include <string>
+#include <string_view>
 
 #include "core/error.h"
 #include "core/io/json.h"
@@ -20,7 +23,7 @@ class JsonObject {
 
   const io::Json& member(const std::string& key) const {
     const io::Json* found = object_.find(key);
-    check(found != nullptr, ErrorKind::model, where_, ": expected the key ", key, ", got ", dump());
+    check(found != nullptr, ErrorKind::model, where_, ": expected the key ", key, ", got ", object_.dump());
     return *found;
   }
   // An array of at least `least` entries.
@@ -53,9 +56,14 @@ class JsonObject {
     check(member(key).is_string(), ErrorKind::model, where_, " ", key, ": expected a string, got ", member(key).dump());
     return member(key).string();
   }
-  size_t size() const { return object_.size(); }
+  bool contains(const std::string& key) const { return object_.contains(key); }
+  // Throws Error{model} naming a key that is none of these.
+  void expect_only(std::initializer_list<std::string_view> keys) const {
+    for (const auto& [key, value] : object_.members())
+      check(std::find(keys.begin(), keys.end(), key) != keys.end(), ErrorKind::model, where_,
+            ": expected no key that this version does not know, got ", key, "; a newer lgmsnet may read it");
+  }
   const std::string& where() const { return where_; }
-  std::string dump() const { return object_.dump(); }
 
  private:
   io::Json object_;

@@ -12,6 +12,7 @@ namespace lgms {
 namespace {
 
 constexpr int64_t kSide = 32;  // the network halves its input five times
+constexpr int kMiddle = 127;   // foreground of a mask is above it
 
 // f32 [h, w, 3] with values in 0..255 -> [1, h, w, 3] normalised as the recipe says.
 Tensor normalised(const Recipe& recipe, const Tensor& pixels) {
@@ -23,13 +24,14 @@ Tensor normalised(const Recipe& recipe, const Tensor& pixels) {
 }
 
 void expect_picture(const TensorView& image) {
-  check(image.shape().rank() == 3 && image.channels() == 3 && image.dtype() == DType::u8, ErrorKind::usage,
-        "[recipe] image: expected u8 [H, W, 3], got ", image.dtype(), " ", image.shape());
+  check(
+      image.shape().rank() == 3 && image.channels() == 3 && (image.dtype() == DType::u8 || image.dtype() == DType::f32),
+      ErrorKind::usage, "[recipe] image: expected u8 or f32 [H, W, 3], got ", image.dtype(), " ", image.shape());
 }
 
 // Stored pixels as f32, in the recipe's channel order.
 Tensor ordered(const Recipe& recipe, const TensorView& image) {
-  Tensor pixels = Tensor::empty(image.shape(), DType::u8);
+  Tensor pixels = Tensor::empty(image.shape(), image.dtype());
   pixels.copy_from(image);
   return (recipe.bgr ? transform::reverse_channels(pixels) : pixels).to(DType::f32);
 }
@@ -70,6 +72,7 @@ std::string Recipe::to_json() const {
   object["mask_threshold"] = mask_threshold;
   object["nearest_half_pixel"] = nearest_half_pixel;
   object["threshold"] = threshold;
+  if (white != 0) object["white"] = white;
   return object.dump();
 }
 
@@ -90,12 +93,18 @@ Recipe Recipe::from_json(const std::string& text, const std::string& source) {
   }
   recipe.divide_again = object.boolean("divide_again");
   recipe.binarise = object.boolean("binarise");
-  recipe.mask_threshold = static_cast<int>(object.integer(object.member("mask_threshold"), "mask_threshold", 0, 254));
+  recipe.mask_threshold = static_cast<int>(object.integer(object.member("mask_threshold"), "mask_threshold", 0, 65534));
   recipe.nearest_half_pixel = object.boolean("nearest_half_pixel");
   recipe.threshold = object.number(object.member("threshold"), "threshold", 0, 1);
-  check(object.size() == 11, ErrorKind::model, object.where(),
-        ": expected 11 keys, got one that this version does not know in ", object.dump());
+  if (object.contains("white"))
+    recipe.white = static_cast<int>(object.integer(object.member("white"), "white", 0, 65535));
+  object.expect_only({"name", "size", "bgr", "round_resized", "mean", "std", "divide_again", "binarise",
+                      "mask_threshold", "nearest_half_pixel", "threshold", "white"});
   return recipe;
+}
+
+std::optional<int> Recipe::threshold_of_masks() const {
+  return mask_threshold == Recipe{}.mask_threshold ? std::optional<int>{} : mask_threshold;
 }
 
 Tensor make_input(const Recipe& recipe, const TensorView& image) {
@@ -118,7 +127,7 @@ Tensor make_target(const Recipe& recipe, const TensorView& masks) {
   const auto values = small.span<uint8_t>();
   for (size_t i = 0; i < values.size(); ++i)
     target.data<float>()[i] =
-        recipe.binarise ? (values[i] > recipe.mask_threshold ? 1.0f : 0.0f) : static_cast<float>(values[i]) / 255.0f;
+        recipe.binarise ? (values[i] > kMiddle ? 1.0f : 0.0f) : static_cast<float>(values[i]) / 255.0f;
   return target;
 }
 

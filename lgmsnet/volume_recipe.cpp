@@ -111,8 +111,8 @@ VolumeRecipe VolumeRecipe::from_json(const std::string& text, const std::string&
         " spacing: expected three numbers above 0, or three zeros, got ", object.member("spacing").dump());
   recipe.overlap = object.number(object.member("overlap"), "overlap", 0, 0.95);
   recipe.gaussian = object.boolean("gaussian");
-  check(object.size() == 12, ErrorKind::model, object.where(),
-        ": expected 12 keys, got one that this version does not know in ", object.dump());
+  object.expect_only({"name", "ras", "spacing", "window", "low", "high", "crop_foreground", "pad_edge",
+                      "intensity_jitter", "patch", "overlap", "gaussian"});
   return recipe;
 }
 

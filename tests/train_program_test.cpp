@@ -127,15 +127,15 @@ TEST_CASE("train: bad data ends a run before it starts, with code 3 and the file
     CHECK(!fs::exists(bench / "run/last.safetensors"));
   };
   io::write_file(bench / "data/bad.txt", std::string_view("disc (0)\nnone\n"));
-  expect("images/none.png] no such file", {"--train-list", "bad.txt"});
+  expect("images] no image of \"none\"", {"--train-list", "bad.txt"});
   expect("nowhere.txt] expected a readable file", {"--val-list", "nowhere.txt"});
   const fs::path mask = bench / "data/masks/0/disc (5).png";
-  io::write_png(mask, Tensor::full({40, 36, 1}, 1, DType::u8));
-  expect("--mask-threshold 0");
+  io::write_png(mask, Tensor::full({40, 36, 1}, 77, DType::u8));
+  expect("disc (5).png] values: expected background 0");
   io::write_png(mask, Tensor::full({40, 35, 1}, 255, DType::u8));
   expect("disc (5).png] size: expected 40 x 36");
   fs::remove(mask);
-  expect("disc (5).png] no such file: the mask");
+  expect("masks/0] no mask of \"disc (5)\"");
   io::write_file(mask, std::string_view("\x89PNG, or is it"));
   expect("disc (5).png");
 }

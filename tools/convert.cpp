@@ -19,6 +19,7 @@ struct Options {
   std::string in, out, recipe;
   std::vector<std::string> classes;
   std::vector<int64_t> size;
+  int white = 0;
 };
 
 void run(const Options& o) {
@@ -30,7 +31,9 @@ void run(const Options& o) {
   if (model.config.rank == 2) {
     model.recipe = Recipe::named(o.recipe);
     if (!o.size.empty()) model.recipe.size = {o.size.front(), o.size.back()};
+    model.recipe.white = o.white;
   } else {
+    check(o.white == 0, ErrorKind::usage, "[convert] --white is for 2D models, this one is 3D");
     model.volume_recipe = VolumeRecipe::named(o.recipe);
     if (!o.size.empty()) model.volume_recipe.patch = {o.size.front(), o.size[o.size.size() / 2], o.size.back()};
   }
@@ -68,6 +71,9 @@ void add_convert(CLI::App& program) {
         const long side = std::strtol(s.c_str(), nullptr, 10);
         return side > 0 && side % 32 == 0 && side <= 16384 ? "" : "expected a multiple of 32, got " + s;
       });
+  verb->add_option("--white", o->white,
+                   "2D: the sample of a picture's file that is white; default: the largest of its depth, 255 or 65535")
+      ->check(CLI::Range(1, 65535));
   verb->add_option("--classes", o->classes, "names of the classes");
   add_threads(*verb, o->machine);
   verb->callback([o] { run(*o); });

@@ -11,6 +11,7 @@
 #include "lgmsnet/recipe.h"
 #include "nn/data/dataset.h"
 #include "nn/data/list.h"
+#include "nn/data/mask.h"
 #include "nn/metrics.h"
 #include "tools/inputs.h"
 #include "tools/model.h"
@@ -52,7 +53,7 @@ std::vector<nn::Counts> counts_of(const Model& model, const nn::Example& example
     truth = make_target(model.file.recipe, example.masks).reshaped(probabilities.shape());
   } else {
     probabilities = model.probabilities(example.image, false);
-    truth = masks_from(example.masks.to(DType::f32), model.file.recipe.mask_threshold).to(DType::f32);
+    truth = masks_from(example.masks.to(DType::f32), nn::kMaskMiddle).to(DType::f32);
   }
   std::vector<nn::Counts> counts;
   for (int64_t k = 0; k < truth.channels(); ++k)
@@ -76,14 +77,15 @@ void eval_pictures(const EvalArguments& a, ModelFile file) {
   Session session(a.machine);
   Model model(std::move(file), a.model);
   if (a.threshold >= 0) model.file.recipe.threshold = a.threshold;
-  if (a.mask_threshold >= 0) model.file.recipe.mask_threshold = a.mask_threshold;
-  const nn::ImageFolder folder{a.data, model.file.config.classes, model.file.recipe.mask_threshold};
+  const nn::ImageFolder folder(a.data, model.file.config.classes,
+                               a.mask_threshold >= 0 ? a.mask_threshold : model.file.recipe.threshold_of_masks(),
+                               a.white >= 0 ? a.white : model.file.recipe.white);
   const std::vector<std::string> stems =
       nn::read_list(fs::path(a.data) / a.list);  // an absolute list replaces the folder
   folder.require(stems);
 
   StatusLine status;
-  const size_t classes = static_cast<size_t>(folder.classes);
+  const size_t classes = static_cast<size_t>(folder.classes());
   std::vector<Json> images, scores, paper;
   std::vector<std::vector<Json>> of_class(classes);
   for (const std::string& stem : stems) {
@@ -119,7 +121,7 @@ void eval_pictures(const EvalArguments& a, ModelFile file) {
 
 // What each rank knows; anything else that is given is a mistake, not to be passed over.
 void eval(const EvalArguments& a, const CLI::App& app) {
-  const std::vector<std::string> flat{"--network-size", "--threshold", "--mask-threshold"},
+  const std::vector<std::string> flat{"--network-size", "--threshold", "--mask-threshold", "--white"},
       solid{"--tolerance", "--empty-policy", "--out", "--worst"};
   check(a.model.empty() != a.predictions.empty(), ErrorKind::usage,
         "[eval] expected either --model or --predictions, got ", a.model.empty() ? "neither" : "both");
@@ -144,7 +146,8 @@ void add_eval(CLI::App& program) {
   app->add_option("-m,--model", a->model, "Model file (safetensors)");
   app->add_option("--predictions", a->predictions, "Volumes: score the labels STEM.nii.gz of this folder, no model");
   app->add_option("--data", a->data,
-                  "Folder of images/STEM.png and masks/K/STEM.png; volumes: of imagesTr and labelsTr/STEM.nii.gz")
+                  "Folder of images/STEM.png (.jpg, .bmp) and masks/K/STEM.png (.bmp); volumes: of imagesTr and "
+                  "labelsTr/STEM.nii.gz")
       ->required();
   app->add_option("--list", a->list, "List of stems, or a datalist (.json), relative to --data unless absolute")
       ->capture_default_str();
@@ -162,8 +165,13 @@ void add_eval(CLI::App& program) {
                 "Score on the grid of the network's input, as the training log does");
   app->add_option("--threshold", a->threshold, "Foreground above this probability; default: the model's")
       ->check(CLI::Range(0.0, 1.0));
-  app->add_option("--mask-threshold", a->mask_threshold, "A mask is foreground above this value; default: the model's")
-      ->check(CLI::Range(0, 254));
+  app->add_option("--mask-threshold", a->mask_threshold,
+                  "What of a mask file is above this value, or palette index, is foreground; default: the model's, "
+                  "else what the file says by itself")
+      ->check(CLI::Range(0, 65534));
+  app->add_option("--white", a->white,
+                  "The sample of a picture's file that is white; default: the model's; 0: the largest of its depth")
+      ->check(CLI::Range(0, 65535));
   app->add_option("--recipe", a->recipe, "For a model file that has none")
       ->check(CLI::IsMember({"default-2d", "paper-2d", "default-3d", "paper-3d"}));
   app->add_flag("--json", a->json, "Print JSON, with the scores of every case");

@@ -13,7 +13,7 @@ struct EvalArguments {
   Machine machine;
   // pictures
   double threshold = -1;
-  int mask_threshold = -1;
+  int mask_threshold = -1, white = -1;
   bool network_size = false;
   // volumes
   std::string predictions, empty_policy = "exclude", out;

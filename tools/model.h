@@ -15,8 +15,8 @@ struct Model {
   // channels.
   Model(const std::filesystem::path& path, const std::string& recipe) : Model(load_model(path, recipe), path) {}
   Model(ModelFile loaded, const std::filesystem::path& path);
-  // image: u8 [H, W, 3] -> probabilities f32 [H, W, K] at its own size. native: the network sees the image at that
-  // size, padded to multiples of 32; else resized to the size of the recipe.
+  // image: u8 or f32 [H, W, 3], 0..255 -> probabilities f32 [H, W, K] at its own size. native: the network sees the
+  // image at that size, padded to multiples of 32; else resized to the size of the recipe.
   Tensor probabilities(const Tensor& image, bool native) const;
   // Logits [1, 1, h, w, K] on the grid of the recipe.
   Tensor logits(const Tensor& image) const;

@@ -1,5 +1,7 @@
 #include "tools/overlay.h"
 
+#include "core/transform/resize.h"
+
 namespace lgms::tools {
 namespace {
 
@@ -29,7 +31,7 @@ void paint(uint8_t* pixel, const Colour& colour, int percent) {
 }
 
 Tensor overlay(const Tensor& image, const Tensor& masks, const Tensor& truth) {
-  Tensor picture = image.clone();
+  Tensor picture = image.dtype() == DType::u8 ? image.clone() : transform::round_to_8_bits(image).to(DType::u8);
   const int64_t h = image.shape()[0], w = image.shape()[1];
   for (int64_t k = 0; k < masks.channels(); ++k)
     for (int64_t i = 0; i < h; ++i)

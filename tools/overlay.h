@@ -12,8 +12,8 @@ Colour label_colour(int64_t label);                // of labels from 1 on; six, 
 // percent of the colour over an RGB pixel.
 void paint(uint8_t* pixel, const Colour& colour, int percent = 100);
 
-// image: u8 [H, W, 3]; masks: u8 [H, W, K], drawn where not 0: the area tinted and its edge full in the colour of the
-// class. truth, if defined: u8 [H, W, K], its edge in green. Returns a new u8 [H, W, 3].
+// image: u8 or f32 [H, W, 3], 0..255; masks: u8 [H, W, K], drawn where not 0: the area tinted and its edge full in the
+// colour of the class. truth, if defined: u8 [H, W, K], its edge in green. Returns a new u8 [H, W, 3].
 Tensor overlay(const Tensor& image, const Tensor& masks, const Tensor& truth = {});
 
 }  // namespace lgms::tools

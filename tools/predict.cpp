@@ -22,13 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_image_name(const fs::path& path) {
-  std::string extension = path.extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return extension == ".png" || extension == ".jpg" || extension == ".jpeg" || extension == ".bmp";
-}
-
 // Everything that one image leaves in the output folder.
 struct Outputs {
   std::vector<fs::path> masks;
@@ -53,8 +46,8 @@ Outputs outputs_of(const PredictArguments& a, const fs::path& file, int64_t clas
   return outputs;
 }
 
-void predict_one(const Model& model, const fs::path& file, const PredictArguments& a) {
-  const Tensor image = io::read_image(file, 3);
+void predict_one(const Model& model, const io::PictureReader& read, const fs::path& file, const PredictArguments& a) {
+  const Tensor image = read(file);
   const Tensor p = model.probabilities(image, a.native_size);
   const Tensor masks = masks_from(p, model.file.recipe.threshold);
   const Outputs outputs = outputs_of(a, file, p.channels());
@@ -72,8 +65,10 @@ void predict_images(const PredictArguments& a, ModelFile loaded) {
   Session session(a.machine);
   Model model(std::move(loaded), a.model);
   if (a.threshold >= 0) model.file.recipe.threshold = a.threshold;
+  if (a.white >= 0) model.file.recipe.white = a.white;
+  const io::PictureReader read(model.file.recipe.white);
   const int64_t classes = model.file.config.classes;
-  const std::vector<fs::path> files = files_of(a.inputs, "PNG, JPEG or BMP images", is_image_name);
+  const std::vector<fs::path> files = files_of(a.inputs, "PNG, JPEG or BMP images", io::is_image_name);
   check_outputs(files, a.overwrite, [&](const fs::path& file) { return outputs_of(a, file, classes).all(); });
   io::ensure_directory(a.out);
   for (int64_t k = 0; k < classes && classes > 1; ++k) io::ensure_directory(fs::path(a.out) / std::to_string(k));
@@ -82,7 +77,7 @@ void predict_images(const PredictArguments& a, ModelFile loaded) {
   for_each_file(session, status, files, "images", a.out, [&](const fs::path& file, size_t i) {
     status.show(text(i, " of ", files.size(), "  ", file.string()),
                 static_cast<double>(i) / static_cast<double>(files.size()));
-    predict_one(model, file, a);
+    predict_one(model, read, file, a);
   });
 }
 
@@ -100,7 +95,7 @@ void predict(PredictArguments& a, const CLI::App& app) {
   ModelFile file = load_lean(a);
   const bool volumes = file.config.rank == 3;
   if (volumes)
-    refuse_options(app, {"--overlay", "--native-size", "--threshold"}, "is for 2D models, this one is 3D");
+    refuse_options(app, {"--overlay", "--native-size", "--threshold", "--white"}, "is for 2D models, this one is 3D");
   else
     refuse_options(app,
                    {"--tta", "--overlap", "--patch", "--blending", "--keep-largest", "--min-volume", "--max-memory",
@@ -131,6 +126,9 @@ void add_predict(CLI::App& program) {
       ->group("2D models");
   app->add_option("--threshold", a->threshold, "Foreground above this probability; default: the model's")
       ->check(CLI::Range(0.0, 1.0))
+      ->group("2D models");
+  app->add_option("--white", a->white, "The sample of a file that is white; default: the model's; 0: its largest")
+      ->check(CLI::Range(0, 65535))
       ->group("2D models");
 
   const char* const solid = "3D models";

@@ -17,6 +17,7 @@ struct PredictArguments {
   int64_t program_bytes = 0;  // memory of the process before anything was read
   // 2D
   double threshold = -1;
+  int white = -1;
   bool overlay = false, native_size = false;
   // 3D
   std::vector<int64_t> patch;

@@ -55,8 +55,11 @@ void for_each_option(Arguments& a, const Visit& visit) {
   visit("network", a.network, Allowed{},
         "2d, 3d, 3d-l0, 3d-l1, 3d-l2, or a file NAME.json with rank, dims, splits, depths, ...; default: 2d or 3d");
   visit("size", a.size, Allowed{.least = 32, .most = 4096, .multiple = 32}, "Pictures: side of the network's input");
-  visit("mask-threshold", a.mask_threshold, Allowed{.least = 0, .most = 254},
-        "Pictures: a mask is foreground above this value");
+  visit("mask-threshold", a.mask_threshold, Allowed{.least = -1, .most = 65534},
+        "Pictures: what of a mask file is above this value, or palette index, is foreground; -1: what the file says by "
+        "itself (0 and 1, 0 and 255, soft edges, ...)");
+  visit("white", a.white, Allowed{.least = 0, .most = 65535},
+        "Pictures: the sample of a file that is white; 0: the largest of its depth, 255 or 65535");
   visit("patch", a.patch, Allowed{.least = 32, .most = 512, .multiple = 32, .count = 3},
         "Volumes: depth, height and width of the network's input; default: from the median size of the training "
         "volumes (paper-3d: 96 96 96)");

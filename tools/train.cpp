@@ -121,6 +121,9 @@ void recall(TrainArguments& a, const fs::path& path) {
     check(take(allowed, *saved, value), ErrorKind::usage, "[", config, "] ", name, ": expected ",
           description(allowed, value), ", got ", shown(*saved));
   });
+  // Before there was "white", 127 was written where no threshold was given.
+  if (!arguments->contains("white") && !given(*a.app, "--mask-threshold") && a.mask_threshold == 127)
+    a.mask_threshold = -1;
   for (const auto& [name, value] : arguments->members())
     check(known.contains(name), ErrorKind::usage, "[", config, "] ", name,
           ": expected no such option; the run was started by a newer version of this program");
@@ -371,7 +374,7 @@ void train(TrainArguments a) {
   if (a.recipe.empty()) a.recipe = recipe_for(a);
   const bool paper = a.recipe.starts_with("paper");
   if (a.volumes()) {
-    refuse_options(*a.app, {"--size", "--mask-threshold"}, "is for pictures, not for " + a.recipe);
+    refuse_options(*a.app, {"--size", "--mask-threshold", "--white"}, "is for pictures, not for " + a.recipe);
     if (a.crops == 0) a.crops = paper ? 4 : 1;
     if (a.epochs == 0) a.epochs = paper ? 5000 : 100;
     if (a.batch == 0) a.batch = paper ? 4 : 2;
@@ -424,9 +427,10 @@ void add_train(CLI::App& program) {
   auto a = std::make_shared<TrainArguments>();
   a->app = app;
   a->crops = 0;
-  app->add_option("--data", a->data,
-                  "Folder of images/STEM.png and masks/K/STEM.png for the classes K = 0, 1, ...; or of "
-                  "imagesTr/STEM.nii.gz and labelsTr/STEM.nii.gz")
+  app->add_option(
+         "--data", a->data,
+         "Folder of images/STEM.png (.jpg, .bmp) and masks/K/STEM.png (.bmp) for the classes K = 0, 1, ...; or of "
+         "imagesTr/STEM.nii.gz and labelsTr/STEM.nii.gz")
       ->required();
   for_each_option(*a, [&](const char* name, auto& value, const Allowed& allowed, const char* help) {
     using T = std::decay_t<decltype(value)>;

@@ -21,7 +21,8 @@ struct TrainArguments {
   bool resume = false, allow_drift = false, checkpointing = false;
   // pictures
   int64_t size = 256;
-  int mask_threshold = 127;
+  int mask_threshold = -1;  // below 0: none
+  int white = 0;
   // volumes
   int64_t crops = 1;
   std::vector<int64_t> patch;

@@ -8,6 +8,7 @@
 #include "core/io/output_file.h"
 #include "nn/data/augment.h"
 #include "nn/data/list.h"
+#include "nn/data/mask.h"
 #include "nn/metrics.h"
 #include "nn/schedule.h"
 #include "tools/overlay.h"
@@ -29,7 +30,7 @@ int64_t class_folders(const fs::path& data) {
 }
 
 std::vector<std::string> stems_of(const nn::ImageFolder& folder, const std::string& list) {
-  std::vector<std::string> stems = nn::read_list(folder.root / list);  // an absolute list replaces the folder
+  std::vector<std::string> stems = nn::read_list(folder.root() / list);  // an absolute list replaces the folder
   folder.require(stems);
   return stems;
 }
@@ -44,12 +45,14 @@ class PictureStudy final : public Study {
         epochs_(a.epochs),
         batch_(a.batch) {
     std::vector<std::string> names;
-    for (int64_t k = 0; k < folder.classes; ++k) names.push_back("class " + std::to_string(k));
-    model = initial_model(a, "2d", folder.classes, std::move(names));
+    for (int64_t k = 0; k < folder.classes(); ++k) names.push_back("class " + std::to_string(k));
+    model = initial_model(a, "2d", folder.classes(), std::move(names));
     model.recipe = Recipe::named(a.recipe);
     model.recipe.size = {a.size, a.size};
-    model.recipe.mask_threshold = a.mask_threshold;
-    settings = {{"size", std::to_string(a.size)}, {"mask-threshold", std::to_string(a.mask_threshold)}};
+    if (a.mask_threshold >= 0) model.recipe.mask_threshold = a.mask_threshold;
+    model.recipe.white = a.white;
+    settings = {{"size", std::to_string(a.size)}, {"mask-threshold", std::to_string(model.recipe.mask_threshold)}};
+    if (a.white > 0) settings.emplace_back("white", std::to_string(a.white));  // runs of before have none
     loss = autograd::bce_dice_loss;
     optimizer = kSgd;
     optimizer_notes = io::Json::object(
@@ -84,10 +87,8 @@ class PictureStudy final : public Study {
           net.forward(x.reshaped({1, x.shape()[0], x.shape()[1], x.shape()[2], x.shape()[3]}), false).value();
       const Tensor masks =
           masks_from(probabilities_at(logits, e.image.shape()[0], e.image.shape()[1]), model.recipe.threshold);
-      const Tensor truth = masks_from(e.masks.to(DType::f32), model.recipe.mask_threshold);
-      std::string name = e.stem;
-      std::replace(name.begin(), name.end(), '/', '_');
-      io::write_png(folder / (name + ".png"), overlay(e.image, masks, truth));
+      const Tensor truth = masks_from(e.masks.to(DType::f32), nn::kMaskMiddle);
+      io::write_png(folder / io::file_name_of(e.stem, ".png"), overlay(e.image, masks, truth));
     }
   }
 
@@ -99,7 +100,8 @@ class PictureStudy final : public Study {
 }  // namespace
 
 std::unique_ptr<Study> picture_study(const TrainArguments& a) {
-  return std::make_unique<PictureStudy>(a, nn::ImageFolder{a.data, class_folders(a.data), a.mask_threshold});
+  const auto threshold = a.mask_threshold >= 0 ? std::optional(a.mask_threshold) : std::nullopt;
+  return std::make_unique<PictureStudy>(a, nn::ImageFolder(a.data, class_folders(a.data), threshold, a.white));
 }
 
 }  // namespace lgms::tools

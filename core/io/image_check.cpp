@@ -11,14 +11,14 @@ namespace lgms::io {
 namespace {
 
 constexpr uint8_t kPngSignature[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+constexpr size_t kColours = 256;  // the most that a palette has
 
-ImageSize sized(int64_t height, int64_t width, const Reader& file) {
+void check_size(int64_t height, int64_t width, const Reader& file) {
   file.expect(height > 0 && width > 0 && height <= kMaxPixels / width, "size: expected 1 to ", kMaxPixels,
               " pixels, got ", height, " x ", width, "; scale the image down");
-  return {height, width};
 }
 
-ImageSize check_png_header(Reader header, uint32_t& bits_per_pixel) {
+ImageHeader check_png_header(Reader header, uint32_t& bits_per_pixel) {
   const int64_t width = header.big_endian(4, "PNG width"), height = header.big_endian(4, "PNG height");
   const auto depth = header.number<uint8_t>("PNG bit depth"), colour = header.number<uint8_t>("PNG colour type");
   const bool known = colour == 0 || colour == 2 || colour == 3 || colour == 4 || colour == 6;
@@ -27,12 +27,13 @@ ImageSize check_png_header(Reader header, uint32_t& bits_per_pixel) {
   header.expect(known && (deep || shallow), "PNG header: no such type of pixel: depth ", int{depth}, ", colour type ",
                 int{colour}, "; the file is damaged");
   bits_per_pixel = depth * (colour == 2 ? 3u : colour == 4 ? 2u : colour == 6 ? 4u : 1u);
-  return sized(height, width, header);
+  check_size(height, width, header);
+  return {ImageFormat::png, height, width, depth, colour == 3};
 }
 
-ImageSize check_png(Reader file) {
+ImageHeader check_png(Reader file) {
   file.take(sizeof kPngSignature, "PNG signature");
-  ImageSize size{};
+  ImageHeader size{};
   uint32_t bits_per_pixel = 0;
   uint64_t compressed = 0;
   for (bool first = true;; first = false) {
@@ -79,9 +80,9 @@ void check_huffman_tables(Reader segment) {
   }
 }
 
-ImageSize check_jpeg(Reader file) {
+ImageHeader check_jpeg(Reader file) {
   file.take(2, "JPEG start marker");
-  ImageSize size{};
+  ImageHeader size{ImageFormat::jpeg, 0, 0};
   uint64_t scans = 0;
   for (;;) {
     const uint8_t marker = next_jpeg_marker(file);
@@ -97,8 +98,9 @@ ImageSize check_jpeg(Reader file) {
       const auto precision = segment.number<uint8_t>("JPEG precision");
       file.expect(size.height == 0 && marker <= 0xc2 && precision == 8,
                   "JPEG: expected one 8-bit baseline or progressive frame; convert it to PNG");
-      const int64_t height = segment.big_endian(2, "JPEG height"), width = segment.big_endian(2, "JPEG width");
-      size = sized(height, width, file);
+      size.height = segment.big_endian(2, "JPEG height");
+      size.width = segment.big_endian(2, "JPEG width");
+      check_size(size.height, size.width, file);
     }
     if (marker == 0xda) {
       file.expect(size.height > 0, "JPEG: expected a frame before the first scan; the file is damaged");
@@ -124,7 +126,7 @@ void check_indices(std::span<const uint8_t> row, int64_t width, int bits, int64_
   }
 }
 
-ImageSize check_bmp(Reader file) {
+ImageHeader check_bmp(Reader file) {
   file.take(10, "BMP header");
   const auto data_offset = file.number<uint32_t>("BMP header");
   const auto header_bytes = file.number<uint32_t>("BMP header");
@@ -138,11 +140,14 @@ ImageSize check_bmp(Reader file) {
               "; convert it to PNG");
   file.expect(bits == 1 || bits == 4 || bits == 8 || bits == 16 || bits == 24 || bits == 32,
               "BMP bits per pixel: expected 1, 4, 8, 16, 24 or 32, got ", bits);
-  const ImageSize size = sized(height < 0 ? -height : height, width, file);  // negative: the first row is the top one
+  const bool palette = bits <= 8;
+  const ImageHeader size{ImageFormat::bmp, height < 0 ? -height : height,  // negative: the first row is the top one
+                         width, palette ? int{bits} : 8, palette};
+  check_size(size.height, size.width, file);
   file.seek(data_offset, "BMP pixels");
   const auto row_bytes = static_cast<size_t>((width * bits + 31) / 32 * 4);
   const auto pixels = file.take(row_bytes * static_cast<size_t>(size.height), "BMP pixels");
-  if (bits > 8) return size;
+  if (!palette) return size;
   const int64_t colours = (int64_t{data_offset} - 14 - header_bytes) / 4;
   file.expect(colours >= 1 && colours <= 256, "BMP palette: expected 1 to 256 colours, got ", colours);
   for (size_t row = 0; row < pixels.size(); row += row_bytes)
@@ -154,39 +159,91 @@ bool starts_with(std::span<const uint8_t> bytes, std::span<const uint8_t> magic)
   return bytes.size() >= magic.size() && std::equal(magic.begin(), magic.end(), bytes.begin());
 }
 
+// A copy of a PNG in which colours(data) stands for every palette, in full; with `opaque`, nothing is transparent.
+template <class Colours>
+std::vector<uint8_t> with_colours(std::span<const uint8_t> png, bool opaque, const Colours& colours) {
+  constexpr uint8_t full_palette[] = {0, 0, 3, 0, 'P', 'L', 'T', 'E'};  // 768 bytes
+  std::vector<uint8_t> result(png.begin(), png.begin() + sizeof kPngSignature);
+  Reader file(png, "", ErrorKind::data);
+  file.take(sizeof kPngSignature, "PNG signature");
+  for (std::string_view name; name != "IEND";) {
+    const size_t start = file.position();
+    const uint32_t length = file.big_endian(4, "PNG chunk");
+    const auto type = file.take(4, "PNG chunk"), data = file.take(length, "PNG chunk");
+    file.take(4, "PNG chunk");
+    name = {reinterpret_cast<const char*>(type.data()), 4};
+    if (name == "tRNS" && opaque) continue;
+    if (name == "PLTE" && length <= 3 * kColours && length % 3 == 0) {  // others are refused by the decoder
+      const std::array<uint8_t, 3 * kColours> all = colours(data);
+      result.insert(result.end(), std::begin(full_palette), std::end(full_palette));
+      result.insert(result.end(), all.begin(), all.end());
+      result.resize(result.size() + 4);
+    } else {
+      const auto whole = png.subspan(start, file.position() - start);
+      result.insert(result.end(), whole.begin(), whole.end());
+    }
+  }
+  return result;
+}
+
+// The palette of a PNG: PLTE, with the alphas of tRNS.
+Palette png_palette(std::span<const uint8_t> png) {
+  Palette palette;
+  Reader file(png, "", ErrorKind::data);
+  file.take(sizeof kPngSignature, "PNG signature");
+  for (std::string_view name; name != "IEND";) {
+    const uint32_t length = file.big_endian(4, "PNG chunk");
+    const auto type = file.take(4, "PNG chunk"), data = file.take(length, "PNG chunk");
+    file.take(4, "PNG chunk");
+    name = {reinterpret_cast<const char*>(type.data()), 4};
+    if (name == "PLTE") {
+      palette.clear();
+      for (size_t i = 0; i + 3 <= data.size(); i += 3) palette.push_back({data[i], data[i + 1], data[i + 2], 255});
+    }
+    if (name == "tRNS")
+      for (size_t i = 0; i < std::min(palette.size(), data.size()); ++i) palette[i][3] = data[i];
+  }
+  return palette;
+}
+
 }  // namespace
 
-ImageSize check_image(std::span<const uint8_t> bytes, const std::string& name) {
+ImageHeader check_image(std::span<const uint8_t> bytes, const std::string& name) {
   constexpr uint8_t jpeg[] = {0xff, 0xd8, 0xff}, bmp[] = {'B', 'M'};
   const Reader file(bytes, name, ErrorKind::data);
   if (starts_with(bytes, kPngSignature)) return check_png(file);
   if (starts_with(bytes, jpeg)) return check_jpeg(file);
-  if (starts_with(bytes, bmp)) return check_bmp(file);
-  file.expect(false, "expected a PNG, JPEG or BMP image, got something else; convert it to PNG");
-  return {};
+  file.expect(starts_with(bytes, bmp), "expected a PNG, JPEG or BMP image, got something else; convert it to PNG");
+  return check_bmp(file);
 }
 
 std::vector<uint8_t> with_full_palette(std::span<const uint8_t> png) {
-  constexpr size_t colour_type = 25, full = 3 * 256;
-  constexpr uint8_t indexed = 3;
-  if (!starts_with(png, kPngSignature) || png[colour_type] != indexed) return {};
-  Reader file(png.subspan(sizeof kPngSignature), "", ErrorKind::data);
-  for (;;) {
-    const size_t start = sizeof kPngSignature + file.position();
-    const uint32_t length = file.big_endian(4, "PNG chunk");
-    const auto type = file.take(4, "PNG chunk"), colours = file.take(length, "PNG chunk");
-    file.take(4, "PNG chunk");
-    const std::string_view name(reinterpret_cast<const char*>(type.data()), 4);
-    if (name == "IEND") return {};
-    if (name != "PLTE" || length >= full) continue;
-    std::vector<uint8_t> result(png.begin(), png.begin() + static_cast<ptrdiff_t>(start));
-    result.insert(result.end(), {0, 0, full >> 8, full & 0xff, 'P', 'L', 'T', 'E'});
-    result.insert(result.end(), colours.begin(), colours.end());
-    result.resize(start + 8 + full);
-    const auto rest = png.subspan(start + 8 + length);
-    result.insert(result.end(), rest.begin(), rest.end());
-    return result;
+  return with_colours(png, false, [](std::span<const uint8_t> data) {
+    std::array<uint8_t, 3 * kColours> all{};
+    std::copy(data.begin(), data.end(), all.begin());
+    return all;
+  });
+}
+
+std::vector<uint8_t> with_index_palette(std::span<const uint8_t> bytes, ImageFormat format, Palette& palette) {
+  if (format == ImageFormat::png) {
+    palette = png_palette(bytes);
+    return with_colours(bytes, true, [](std::span<const uint8_t>) {
+      std::array<uint8_t, 3 * kColours> ramp;
+      for (size_t i = 0; i < ramp.size(); ++i) ramp[i] = static_cast<uint8_t>(i / 3);
+      return ramp;
+    });
   }
+  Reader file(bytes, "", ErrorKind::data);
+  file.take(10, "BMP header");
+  const auto end = file.number<uint32_t>("BMP header"), header = file.number<uint32_t>("BMP header");
+  std::vector<uint8_t> result(bytes.begin(), bytes.end());
+  palette.clear();
+  for (size_t at = 14 + size_t{header}; at + 4 <= end; at += 4) {  // blue, green, red, nothing
+    palette.push_back({result[at + 2], result[at + 1], result[at], 255});
+    std::fill_n(result.begin() + static_cast<ptrdiff_t>(at), 3, static_cast<uint8_t>(palette.size() - 1));
+  }
+  return result;
 }
 
 }  // namespace lgms::io

@@ -5,32 +5,50 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "core/io/image.h"
 #include "core/tensor.h"
 
 namespace lgms::nn {
 
-// A case as it was read, before any resizing: image u8 [H, W, 3] (RGB), masks u8 [H, W, K], one channel per class.
+// A case as it was read, before any resizing: image u8 or f32 [H, W, 3] (RGB, 0..255), masks u8 [H, W, K], one channel
+// per class: mask_of.
 struct Example {
   std::string stem;
   Tensor image, masks;
 };
 
-// A folder of images/STEM.png with masks/K/STEM.png for the classes K = 0 .. classes - 1.
-struct ImageFolder {
-  std::filesystem::path root;
-  int64_t classes = 1;
-  int mask_threshold = 127;  // a mask that is not empty must have a pixel above it
+// A folder of images/STEM.png with masks/K/STEM.png for the classes K = 0 .. classes - 1. Images may end in .jpg, .jpeg
+// or .bmp too, masks in .bmp, in upper or lower case. Copies share what they know of the folders.
+class ImageFolder {
+ public:
+  // mask_threshold: see mask_of; white: see read_image.
+  explicit ImageFolder(std::filesystem::path root, int64_t classes = 1, std::optional<int> mask_threshold = {},
+                       int white = 0);
 
+  const std::filesystem::path& root() const { return root_; }
+  int64_t classes() const { return classes_; }
+  // Throw Error{data} where a folder holds no such file of this stem, or several.
   std::filesystem::path image_path(const std::string& stem) const;
   std::filesystem::path mask_path(const std::string& stem, int64_t k) const;
   // Throws Error{data} naming the first file of these stems that is not there. Cheap: opens none.
   void require(const std::vector<std::string>& stems) const;
-  // Throws Error{data} naming the file that is absent, unreadable, of another size than its image, or that is not empty
-  // but has nothing above the threshold (a mask of 0 and 1).
+  // Throws Error{data} naming the file that is absent, unreadable, of another size than its image, or a mask of which
+  // nobody can say what is foreground.
   Example read(const std::string& stem) const;
+
+ private:
+  class Names;
+
+  std::filesystem::path root_;
+  int64_t classes_;
+  std::optional<int> mask_threshold_;
+  io::PictureReader read_picture_;
+  NoteOnce empty_;
+  std::shared_ptr<Names> names_;
 };
 
 // Bytes that decoded examples may take, those of several data sets together. Thread-safe.

@@ -12,7 +12,10 @@ namespace {
 
 void read(std::span<const uint8_t> bytes) {
   try {
-    lgms::io::decode_image(bytes, "fuzz", bytes.size() % 2 ? 1 : 3);
+    lgms::io::decode_picture(bytes, "fuzz", bytes.size() % 2 ? 1 : 3, bytes.size() % 4 < 2 ? 0 : 1000);
+  } catch (const lgms::Error&) {}
+  try {
+    lgms::io::decode_stored(bytes, "fuzz");
   } catch (const lgms::Error&) {}
 }
 
