@@ -1,6 +1,7 @@
 // Files that claim to be models: what they claim is compared with what they hold before anything is made of it.
 #include <cmath>
 
+#include "core/io/output_file.h"
 #include "core/io/safetensors.h"
 #include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/model_file.h"
@@ -73,6 +74,28 @@ TEST_CASE("models: a file that claims another network than it holds is refused b
       CHECK(contains(outcome.err, "claim.safetensors] "));
     }
   }
+}
+
+TEST_CASE("train: a network that no machine, or not this one, has memory for is refused before any is taken") {
+  const testing::Folder folder;
+  const auto train = [&](int width) {
+    io::write_file(folder / "wide.json", text(R"({"rank": 2, "in_channels": 3, "classes": 1, "dims": [4, 4, 4, )",
+                                              width, R"(, 4], "splits": [[8, )", width - 8, R"(], [2, 2], [8, )",
+                                              width - 8, R"(], [2, 2]], "depths": [1, 1, 1]})"));
+    return run_small({"train", "--network", folder / "wide.json", "--data",
+                      (fs::path(LGMS_TEST_DATA) / "nuclei").string(), "--out", folder / "run", "-t", "1"});
+  };
+  const Outcome beyond_reason = train(16384), beyond_memory = train(4096);
+  CAPTURE(beyond_memory.err);
+  CHECK(beyond_reason.code == 4);
+  CHECK(contains(beyond_reason.err, "wide.json] config: expected a network of at most 2147483648 weights"));
+  CHECK(beyond_memory.code == 5);
+}
+
+TEST_CASE("summary: a 3D model without a recipe has layers too") {
+  const testing::Folder folder;
+  io::write_safetensors(folder / "solid.safetensors", LGMSNet(Config::named("3d"), 3).store().tensors());
+  CHECK(run_small({"summary", "-m", folder / "solid.safetensors"}).code == 0);
 }
 
 TEST_CASE("models: tensors that imply an impossible network are the file's fault, exit 4 with its name") {

@@ -89,7 +89,7 @@ void print_json(const std::vector<LayerRow>& rows, const Shape& input, const Tot
 }
 
 void run(const Options& o) {
-  const Config config = o.model.empty() ? Config::named(o.config) : load_model(o.model, "default-2d").config;
+  const Config config = o.model.empty() ? Config::named(o.config) : load_model(o.model, "default").config;
   const Shape input = input_shape(o, config);
   const std::vector<LayerRow> rows = describe(config, input);
   Totals totals;
