@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstdarg>
 #include <cstring>
 #include <set>
@@ -22,6 +24,7 @@ namespace lgms::testing {
 namespace {
 
 constexpr int kThreads = 64;
+constexpr size_t kFrames = 12;  // that tell a place: three of them are ours
 
 std::atomic<bool> watching{false};  // calls are counted
 std::atomic<int> kind{-1};
@@ -35,14 +38,14 @@ thread_local bool inside = false;  // our own calls
 
 struct Recorder {
   bool at_work = false, all = false;
-  std::set<std::array<void*, 24>> seen;
+  std::set<std::array<void*, kFrames>> seen;
   std::vector<Point> points;
   std::atomic_flag busy = ATOMIC_FLAG_INIT;
 };
 Recorder recorder;
 
 void record(int64_t index) {
-  std::array<void*, 24> stack{};
+  std::array<void*, kFrames> stack{};
   if (!recorder.all) backtrace(stack.data(), static_cast<int>(stack.size()));
   while (recorder.busy.test_and_set()) {}
   if (recorder.all || recorder.seen.insert(stack).second) recorder.points.push_back({ordinal, index});
@@ -85,15 +88,15 @@ void* start(void* data) {
   return s.function(s.argument);
 }
 
-void watch(Call call, Point point, bool on) {
+void watch(Call call, const Fault& fault) {
   void* warm[2];
   backtrace(warm, 2);  // its first call loads a library
   std::memset(counts, 0, sizeof counts);
   threads = 1;
   kind = int(call);
-  fail_thread = point.index < 0 ? -1 : point.thread;
-  fail_index = point.index;
-  fail_on = on;
+  fail_thread = fault.point.index < 0 ? -1 : fault.point.thread;
+  fail_index = fault.point.index;
+  fail_on = fault.on;
   failed = false;
   watching = true;
 }
@@ -105,14 +108,14 @@ const char* name_of(Call call) {
   return names[static_cast<size_t>(call)];
 }
 
-void start_failing(Call call, Point point, bool on) { watch(call, point, on); }
+void start_failing(Call call, Fault fault) { watch(call, fault); }
 void stop_failing() { watching = false; }
 
 void start_recording(Call call, bool all) {
   recorder.at_work = true;
   recorder.all = all;
   recorder.points.clear();
-  watch(call, {-1, -1}, false);
+  watch(call, {{-1, -1}, false});
 }
 std::vector<Point> stop_recording() {
   watching = false;
@@ -120,8 +123,8 @@ std::vector<Point> stop_recording() {
   return recorder.points;
 }
 
-std::vector<std::string> sweep(Call call, const std::vector<Point>& points,
-                               const std::function<std::string(Point, bool)>& try_one, unsigned seconds) {
+std::vector<std::string> sweep(Call call, const std::vector<Fault>& faults,
+                               const std::function<std::string(Fault)>& try_one, unsigned seconds) {
   constexpr size_t kMost = 20, kText = 400;
   struct Shared {  // with the process at work
     std::atomic<size_t> next, wrong;
@@ -129,23 +132,24 @@ std::vector<std::string> sweep(Call call, const std::vector<Point>& points,
   };
   auto* const shared =
       static_cast<Shared*>(mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
-  const size_t all = 2 * points.size();
+  const size_t all = faults.size();
   const auto note = [&](size_t i, const std::string& what) {
     const size_t line = shared->wrong.fetch_add(1);
     if (line < kMost)
       std::snprintf(shared->lines[line], kText, "%s %lld of thread %d%s: %s", name_of(call),
-                    static_cast<long long>(points[i / 2].index), points[i / 2].thread, i % 2 ? " and all after" : "",
-                    what.c_str());
+                    static_cast<long long>(faults[i].point.index), faults[i].point.thread,
+                    faults[i].on ? " and all after" : "", what.c_str());
   };
   while (shared->next < all && shared->wrong < kMost) {
     const pid_t worker = fork();
     if (worker == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
       while (shared->next < all && shared->wrong < kMost) {
         const size_t i = shared->next;
         alarm(seconds);
         std::string what;
         try {
-          what = try_one(points[i / 2], i % 2 == 1);
+          what = try_one(faults[i]);
         } catch (const std::exception& e) { what = std::string("the test itself: ") + e.what(); }
         alarm(0);
         if (!what.empty()) note(i, what);

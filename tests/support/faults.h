@@ -15,11 +15,13 @@ const char* name_of(Call call);
 struct Point {
   int thread = 0;
   int64_t index = 0;
-  friend bool operator==(const Point&, const Point&) = default;
 };
-
-// From now on the call at `point` fails, and where `on`, every call of its kind after it, in all threads.
-void start_failing(Call call, Point point, bool on);
+// That call fails; where `on`, every call of its kind after it too, in all threads.
+struct Fault {
+  Point point;
+  bool on = false;
+};
+void start_failing(Call call, Fault fault);
 void stop_failing();
 
 // From now on calls of a kind are noted. all: each of them; else the first of each place in the program, which is told
@@ -27,10 +29,10 @@ void stop_failing();
 void start_recording(Call call, bool all);
 std::vector<Point> stop_recording();
 
-// Runs try_one(point, on) for every point, for both values of `on`, in processes of their own. It returns what is
-// wrong, empty where nothing is. A signal or more than `seconds` for one point is wrong too. Returns lines that tell
-// point and fault, at most 20.
-std::vector<std::string> sweep(Call call, const std::vector<Point>& points,
-                               const std::function<std::string(Point point, bool on)>& try_one, unsigned seconds = 20);
+// Runs try_one(fault) for every fault, in processes of their own. It returns what is wrong, empty where nothing is. A
+// signal or more than `seconds` for one fault is wrong too. Returns lines that tell the fault and what was wrong, at
+// most 20.
+std::vector<std::string> sweep(Call call, const std::vector<Fault>& faults,
+                               const std::function<std::string(Fault fault)>& try_one, unsigned seconds = 20);
 
 }  // namespace lgms::testing
