@@ -600,12 +600,13 @@ std::filesystem::path NiftiFolders::find(const std::filesystem::path& folder, co
   const auto [found, fresh] = folders_.try_emplace(wanted.parent_path());
   if (fresh) {
     std::error_code error;
-    for (fs::directory_iterator entry(found->first, error), end; !error && entry != end; entry.increment(error))
-      if (is_nifti_name(entry->path())) found->second[nifti_stem(entry->path())].push_back(entry->path());
-    const bool absent = error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory ||
-                        error == std::errc::filename_too_long;
-    check(!error || absent, ErrorKind::data, "[", found->first.string(),
+    const fs::file_type type = fs::status(found->first, error).type();
+    check(type != fs::file_type::none || error == std::errc::filename_too_long,
+          kind_for(error.value(), ErrorKind::data), "[", found->first.string(),
           "] the folder cannot be read: ", error.message());
+    if (type == fs::file_type::directory)
+      for (const fs::path& path : files_in(found->first, is_nifti_name, true))
+        found->second[nifti_stem(path)].push_back(path);
   }
   fs::path volume;
   const auto same = found->second.find(nifti_stem(wanted));
