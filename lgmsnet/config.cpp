@@ -32,7 +32,7 @@ Config Config::from_json(const std::string& text, const std::string& source) {
   config.rank = static_cast<int>(object.integer(object.member("rank"), "rank", 2, 3));
   config.in_channels = width(object.member("in_channels"), "in_channels");
   config.classes = width(object.member("classes"), "classes");
-  const std::vector<io::Json>&dims = object.array("dims", 5), &splits = object.array("splits", 4),
+  const std::vector<io::Json>&dims = object.array("dims", 5, 5), &splits = object.array("splits", 4, 4),
         &depths = object.array("depths", 3);
   for (size_t i = 0; i < 5; ++i) config.dims[i] = width(dims[i], "dims");
   for (size_t i = 0; i < 4; ++i) {
@@ -41,6 +41,7 @@ Config Config::from_json(const std::string& text, const std::string& source) {
     config.splits[i] = {width(splits[i].items()[0], "splits"), width(splits[i].items()[1], "splits")};
   }
   for (size_t i = 0; i < 3; ++i) config.depths[i] = object.integer(depths[i], "depths", 1, kMaxDepth);
+  object.expect_only({"rank", "in_channels", "classes", "dims", "splits", "depths"});
   config.validate(source);
   return config;
 }

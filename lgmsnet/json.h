@@ -26,11 +26,11 @@ class JsonObject {
     check(found != nullptr, ErrorKind::model, where_, ": expected the key ", key, ", got ", object_.dump());
     return *found;
   }
-  // An array of at least `least` entries.
-  const std::vector<io::Json>& array(const std::string& key, size_t least) const {
+  // An array of `least` to `most` entries.
+  const std::vector<io::Json>& array(const std::string& key, size_t least, size_t most = SIZE_MAX) const {
     const io::Json& value = member(key);
-    check(value.is_array() && value.size() >= least, ErrorKind::model, where_, " ", key, ": expected ", least,
-          " entries, got ", value.dump());
+    check(value.is_array() && value.size() >= least && value.size() <= most, ErrorKind::model, where_, " ", key,
+          ": expected ", least, " entries, got ", value.dump());
     return value.items();
   }
   int64_t integer(const io::Json& value, const std::string& key, int64_t low, int64_t high) const {

@@ -44,6 +44,10 @@ Tensor sigmoid(const TensorView& logits) {
   for (int64_t row = 0; row < logits.rows(); ++row)
     for (int64_t k = 0; k < c; ++k)
       p.data<float>()[row * c + k] = 1.0f / (1.0f + std::exp(-logits.data<float>()[row * logits.row_stride() + k]));
+  for (const float v : p.span<float>())
+    check(!std::isnan(v), ErrorKind::model,
+          "[recipe] probabilities: expected numbers, the network gave others; its training diverged, or the picture is "
+          "beyond what it can take");
   return p;
 }
 
@@ -73,6 +77,7 @@ std::string Recipe::to_json() const {
   object["nearest_half_pixel"] = nearest_half_pixel;
   object["threshold"] = threshold;
   if (white != 0) object["white"] = white;
+  if (threshold_given) object["threshold_given"] = true;
   return object.dump();
 }
 
@@ -81,15 +86,15 @@ Recipe Recipe::from_json(const std::string& text, const std::string& source) {
   Recipe recipe;
   recipe.name = object.string("name");
   for (size_t i = 0; i < 2; ++i) {
-    recipe.size[i] = object.integer(object.array("size", 2)[i], "size", kSide, 1 << 14);
+    recipe.size[i] = object.integer(object.array("size", 2, 2)[i], "size", kSide, 1 << 14);
     check(recipe.size[i] % kSide == 0, ErrorKind::model, object.where(), " size: expected multiples of 32, got ",
           recipe.size[i]);
   }
   recipe.bgr = object.boolean("bgr");
   recipe.round_resized = object.boolean("round_resized");
   for (size_t i = 0; i < 3; ++i) {
-    recipe.mean[i] = object.number(object.array("mean", 3)[i], "mean", -1e6, 1e6);
-    recipe.std[i] = object.number(object.array("std", 3)[i], "std", 1e-6, 1e6);
+    recipe.mean[i] = object.number(object.array("mean", 3, 3)[i], "mean", -1e6, 1e6);
+    recipe.std[i] = object.number(object.array("std", 3, 3)[i], "std", 1e-6, 1e6);
   }
   recipe.divide_again = object.boolean("divide_again");
   recipe.binarise = object.boolean("binarise");
@@ -98,13 +103,14 @@ Recipe Recipe::from_json(const std::string& text, const std::string& source) {
   recipe.threshold = object.number(object.member("threshold"), "threshold", 0, 1);
   if (object.contains("white"))
     recipe.white = static_cast<int>(object.integer(object.member("white"), "white", 0, 65535));
+  if (object.contains("threshold_given")) recipe.threshold_given = object.boolean("threshold_given");
   object.expect_only({"name", "size", "bgr", "round_resized", "mean", "std", "divide_again", "binarise",
-                      "mask_threshold", "nearest_half_pixel", "threshold", "white"});
+                      "mask_threshold", "nearest_half_pixel", "threshold", "white", "threshold_given"});
   return recipe;
 }
 
 std::optional<int> Recipe::threshold_of_masks() const {
-  return mask_threshold == Recipe{}.mask_threshold ? std::optional<int>{} : mask_threshold;
+  return mask_threshold == Recipe{}.mask_threshold && !threshold_given ? std::optional<int>{} : mask_threshold;
 }
 
 Tensor make_input(const Recipe& recipe, const TensorView& image) {

@@ -19,9 +19,10 @@ struct Recipe {
   bool bgr = false;                       // channel order; else RGB
   bool round_resized = false;             // the resized picture is rounded to 8 bits
   std::array<double, 3> mean{0.485, 0.456, 0.406}, std{0.229, 0.224, 0.225};  // of x/255
-  bool divide_again = false;  // (x/255 - mean)/std is divided by 255 once more
-  bool binarise = true;       // target = mask > 127, else mask/255
-  int mask_threshold = 127;   // of mask files, in their own units (nn::mask_of); 127: none, they say what they mean
+  bool divide_again = false;     // (x/255 - mean)/std is divided by 255 once more
+  bool binarise = true;          // target = mask > 127, else mask/255
+  int mask_threshold = 127;      // of mask files, in their own units (nn::mask_of); 127: none, they say what they mean,
+  bool threshold_given = false;  // but for this: 127 was asked for
   bool nearest_half_pixel = true;  // masks: source index floor((i + 0.5) in/out), else floor(i in/out)
   double threshold = 0.5;          // of a probability, for the mask
   int white = 0;                   // the sample of a picture's file that is white; 0: the largest of its depth

@@ -1,6 +1,7 @@
 #include "lgmsnet/volume_inference.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "core/context.h"
@@ -145,8 +146,13 @@ void NativeLabels::take(int64_t first, const TensorView& p) {
     for (int64_t row = from; row < to; ++row) {
       uint8_t* const into = labels_.data<uint8_t>() + start + row / x_all * stride[0] + row % x_all * stride[1];
       const float* voxel = p.data<float>() + row * y_all * classes_;
-      for (int64_t y = 0; y < y_all; ++y, voxel += classes_)
-        into[y * stride[2]] = static_cast<uint8_t>(std::max_element(voxel, voxel + classes_) - voxel);
+      for (int64_t y = 0; y < y_all; ++y, voxel += classes_) {
+        const float* const best = std::max_element(voxel, voxel + classes_);
+        check(!std::isnan(*best), ErrorKind::model,
+              "[labels] probabilities: expected numbers, the network gave others; its training diverged, or the volume "
+              "is beyond what it can take");
+        into[y * stride[2]] = static_cast<uint8_t>(best - voxel);
+      }
     }
   });
 }

@@ -101,8 +101,8 @@ VolumeRecipe VolumeRecipe::from_json(const std::string& text, const std::string&
   recipe.pad_edge = object.boolean("pad_edge");
   recipe.intensity_jitter = object.boolean("intensity_jitter");
   for (size_t a = 0; a < 3; ++a) {
-    recipe.spacing[a] = object.number(object.array("spacing", 3)[a], "spacing", 0, 1e3);
-    recipe.patch[a] = object.integer(object.array("patch", 3)[a], "patch", kSide, 1 << 12);
+    recipe.spacing[a] = object.number(object.array("spacing", 3, 3)[a], "spacing", 0, 1e3);
+    recipe.patch[a] = object.integer(object.array("patch", 3, 3)[a], "patch", kSide, 1 << 12);
     check(recipe.patch[a] % kSide == 0, ErrorKind::model, object.where(), " patch: expected multiples of ", kSide,
           ", got ", recipe.patch[a]);
   }

@@ -139,7 +139,19 @@ void Trainer::finish_epoch() {
     return;
   }
   NamedScores scores;
-  stoppable([&] { scores = task_.validate(); });
+  stoppable([&] {
+    try {
+      scores = task_.validate();
+    } catch (const Error& e) {
+      if (e.kind() == ErrorKind::model)
+        fail(ErrorKind::internal, "[train] validation after step ", at_.step, ": ", e.message());
+      throw;
+    }
+  });
+  for (const auto& [name, value] : scores)
+    check(std::isfinite(value), ErrorKind::internal, "[train] ", name, " after step ", at_.step, " (epoch ",
+          at_.epoch + 1, "): expected a finite number, got ", value, "; ", checkpoint_path().string(),
+          " is the last finite checkpoint; try a lower learning rate");
   std::vector<std::string> columns(kColumns.begin(), kColumns.end());
   std::vector<double> row{static_cast<double>(at_.epoch + 1), static_cast<double>(at_.step), task_.rate(at_.step - 1),
                           at_.loss_sum / static_cast<double>(at_.batch)};

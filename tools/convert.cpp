@@ -30,6 +30,8 @@ void run(const Options& o) {
         " holds a ", model.config.rank, "D network, got ", o.recipe);
   if (model.config.rank == 2) {
     model.recipe = Recipe::named(o.recipe);
+    check(o.size.size() <= 2, ErrorKind::usage, "[convert] --size: expected at most two sides for a 2D network, got ",
+          o.size.size());
     if (!o.size.empty()) model.recipe.size = {o.size.front(), o.size.back()};
     model.recipe.white = o.white;
   } else {

@@ -77,6 +77,9 @@ void eval_pictures(const EvalArguments& a, ModelFile file) {
   Session session(a.machine);
   Model model(std::move(file), a.model);
   if (a.threshold >= 0) model.file.recipe.threshold = a.threshold;
+  const int64_t found = nn::mask_classes(a.data);
+  check(found == model.file.config.classes, ErrorKind::data, "[", (fs::path(a.data) / "masks").string(), "] expected ",
+        model.file.config.classes, " class(es), as many as ", a.model, " has, got ", found);
   const nn::ImageFolder folder(a.data, model.file.config.classes,
                                a.mask_threshold >= 0 ? a.mask_threshold : model.file.recipe.threshold_of_masks(),
                                a.white >= 0 ? a.white : model.file.recipe.white);

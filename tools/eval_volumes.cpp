@@ -8,6 +8,7 @@
 #include <map>
 
 #include "core/error.h"
+#include "core/io/class_names.h"
 #include "core/io/files.h"
 #include "core/io/image.h"
 #include "core/io/nifti.h"
@@ -186,6 +187,7 @@ void eval_volume_model(const EvalArguments& a, ModelFile file) {
   const LGMSNet net(file.config, file.tensors, a.model);
   file.tensors.clear();
   const nn::VolumeList list = nn::read_volume_list(a.data, a.list, "validation");
+  io::compare_class_names(file.classes, list.classes, "[" + a.data + "] labels");
   StatusLine status;
   score(session, a, list, file.classes,
         [&](const nn::VolumeCase& c, const io::NiftiHeader& truth, const std::string& what) {

@@ -71,7 +71,8 @@ void check_outputs(const std::vector<fs::path>& files, bool overwrite,
   for (const auto& [path, file] : owner) {
     check(!inputs.contains(place_of(path)), ErrorKind::usage, "[", path.string(),
           "] is an input; choose another output folder");
-    const bool there = io::look_at(path, ErrorKind::output) != io::Found::nothing;
+    std::error_code unknown;
+    const bool there = io::look_at(path, ErrorKind::output) != io::Found::nothing || fs::is_symlink(path, unknown);
     check(overwrite || !there, ErrorKind::usage, "[", path.string(), "] exists already; --overwrite replaces it");
   }
 }

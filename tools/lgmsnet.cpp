@@ -1,8 +1,10 @@
 // The process: what a program must see to before it can report anything.
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -25,6 +27,11 @@ void open_standard_descriptors() {
 // there.
 [[gnu::noinline]] bool take_stack() {
   constexpr size_t bytes = 512 << 10, page = 4096;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur < 2 * bytes) {
+    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 16 * bytes);
+    if (setrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur < 2 * bytes) return false;
+  }
   void* const room = mmap(nullptr, 2 * bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (room == MAP_FAILED) return false;
   munmap(room, 2 * bytes);
@@ -49,7 +56,8 @@ int main(int argc, char** argv) {
   using namespace lgms::tools;
   open_standard_descriptors();
   std::set_terminate(on_terminate);
-  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of the write, not the end of the process
+  // A file that may not grow, a pipe that nobody reads: errors of the write, not the end of the process.
+  for (const int signal : {SIGXFSZ, SIGPIPE}) std::signal(signal, SIG_IGN);
   if (!take_stack()) return no_memory();
   static char buffer[1 << 14];  // else stdio takes one from the heap when something is printed
   std::setvbuf(stdout, buffer, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF, sizeof buffer);

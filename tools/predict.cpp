@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "core/error.h"
+#include "core/io/files.h"
 #include "core/io/image.h"
 #include "core/io/npy.h"
 #include "core/io/output_file.h"
@@ -40,9 +41,9 @@ Outputs outputs_of(const PredictArguments& a, const fs::path& file, int64_t clas
   const std::string stem = file.stem().string();
   Outputs outputs;
   for (int64_t k = 0; k < classes; ++k)
-    outputs.masks.push_back((classes == 1 ? out : out / std::to_string(k)) / (stem + ".png"));
-  if (a.overlay) outputs.overlay = out / (stem + "_overlay.png");
-  if (a.probabilities) outputs.probabilities = out / (stem + "_probability.npy");
+    outputs.masks.push_back((classes == 1 ? out : out / std::to_string(k)) / io::file_name_of(stem, ".png"));
+  if (a.overlay) outputs.overlay = out / io::file_name_of(stem, "_overlay.png");
+  if (a.probabilities) outputs.probabilities = out / io::file_name_of(stem, "_probability.npy");
   return outputs;
 }
 

@@ -30,6 +30,9 @@ void handle(void (*handler)(int)) {
   action.sa_flags = SA_RESTART;  // writes of files go on
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  struct sigaction hangup {};
+  if (sigaction(SIGHUP, nullptr, &hangup) == 0 && hangup.sa_handler != SIG_IGN)  // nohup wants to outlive it
+    sigaction(SIGHUP, &action, nullptr);
 }
 
 // What the library has to say, each thing once: a file that is read again has the same to be said of it.

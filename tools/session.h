@@ -15,8 +15,8 @@ struct Machine {
 void add_machine(CLI::App& app, Machine& machine);
 void add_threads(CLI::App& app, Machine& machine);  // the first alone: for verbs that do not compute
 
-// lean: ContextOptions::lean. A context that is current for its lifetime and whose stop token SIGINT and SIGTERM set; a
-// second signal ends the process at once with 130. One at a time.
+// lean: ContextOptions::lean. A context that is current for its lifetime and whose stop token SIGINT, SIGTERM and
+// SIGHUP set; a second signal ends the process at once with 130. One at a time.
 class Session {
  public:
   explicit Session(const Machine& machine, bool lean = false);

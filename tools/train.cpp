@@ -261,6 +261,7 @@ void Run::resume(nn::Trainer& trainer) const {
   const nn::Checkpoint checkpoint = nn::load_checkpoint(source);
   check_numbers(checkpoint.settings, a_, source);
   trainer.resume(checkpoint);
+  if (trainer.progress().best_epoch > 0) load_model(out_ / "model.safetensors");  // what the run will name at its end
   const ModelFile& model = study_->model;
   const std::string recipe = a_.volumes() ? model.volume_recipe.to_json() : model.recipe.to_json();
   check(a_.run_recipe == recipe, ErrorKind::usage, "[", (out_ / "config.json").string(), "] recipe: expected ", recipe,

@@ -11,6 +11,7 @@
 #include "nn/data/mask.h"
 #include "nn/metrics.h"
 #include "nn/schedule.h"
+#include "tools/inputs.h"
 #include "tools/overlay.h"
 #include "tools/train.h"
 
@@ -20,14 +21,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr kernels::Sgd kSgd{.rate = 0, .momentum = 0.9, .weight_decay = 1e-4};
-
-int64_t class_folders(const fs::path& data) {
-  int64_t k = 0;
-  while (io::is_folder(data / "masks" / std::to_string(k))) ++k;
-  check(k > 0, ErrorKind::data, "[", (data / "masks" / "0").string(),
-        "] no such folder: expected the masks of the first class");
-  return k;
-}
 
 std::vector<std::string> stems_of(const nn::ImageFolder& folder, const std::string& list) {
   std::vector<std::string> stems = nn::read_list(folder.root() / list);  // an absolute list replaces the folder
@@ -50,11 +43,13 @@ class PictureStudy final : public Study {
     model.recipe = Recipe::named(a.recipe);
     model.recipe.size = {a.size, a.size};
     if (a.mask_threshold >= 0) model.recipe.mask_threshold = a.mask_threshold;
-    model.recipe.white = a.white;
+    model.recipe.threshold_given = a.mask_threshold == Recipe{}.mask_threshold;
+    model.recipe.white = folder.white();
     settings = {{"size", std::to_string(a.size)},
                 {"mask-threshold", std::to_string(model.recipe.mask_threshold)},
-                {"white", std::to_string(a.white)}};
-    older = {{"white", "0"}};
+                {"threshold-given", model.recipe.threshold_given ? "true" : "false"},
+                {"white", std::to_string(model.recipe.white)}};
+    older = {{"white", "0"}, {"threshold-given", "false"}};
     loss = autograd::bce_dice_loss;
     optimizer = kSgd;
     optimizer_notes = io::Json::object(
@@ -103,7 +98,10 @@ class PictureStudy final : public Study {
 
 std::unique_ptr<Study> picture_study(const TrainArguments& a) {
   const auto threshold = a.mask_threshold >= 0 ? std::optional(a.mask_threshold) : std::nullopt;
-  return std::make_unique<PictureStudy>(a, nn::ImageFolder(a.data, class_folders(a.data), threshold, a.white));
+  // The white that the weights to start from have learnt, unless there is another.
+  int white = a.white;
+  if (!a.init.empty() && !given(*a.app, "--white") && !a.run_network) white = load_model(a.init, a.recipe).recipe.white;
+  return std::make_unique<PictureStudy>(a, nn::ImageFolder(a.data, nn::mask_classes(a.data), threshold, white));
 }
 
 }  // namespace lgms::tools

@@ -4,12 +4,14 @@
 
 #include "autograd/ops.h"
 #include "core/error.h"
+#include "core/io/class_names.h"
 #include "core/io/files.h"
 #include "core/io/image.h"
 #include "lgmsnet/volume_inference.h"
 #include "nn/data/patches.h"
 #include "nn/data/volumes.h"
 #include "nn/schedule.h"
+#include "tools/inputs.h"
 #include "tools/mosaic.h"
 #include "tools/train.h"
 
@@ -164,6 +166,8 @@ class VolumeStudy final : public Study {
         base_rate_(a.rate),
         epochs_(a.epochs) {
     model = initial_model(a, "3d", std::ssize(s.names), s.names);
+    if (!given(*a.app, "--classes"))
+      io::compare_class_names(model.classes, training.classes, "[" + a.data + "] labels");
     check(model.config.in_channels == 1, ErrorKind::model, "[", a.init.empty() ? a.network : a.init,
           "] expected a network of one input channel, got ", model.config.in_channels);
     model.volume_recipe = s.recipe;

@@ -5,6 +5,7 @@
 #include <map>
 #include <string_view>
 
+#include "core/context.h"
 #include "core/io/bytes.h"
 #include "core/io/files.h"
 
@@ -36,6 +37,22 @@ void check_class_names(std::span<const std::string> names, ErrorKind kind, const
           "\" means voxels that are not annotated, which is not supported yet; leave these cases out, or give such "
           "voxels the label of the background");
   }
+}
+
+void compare_class_names(std::span<const std::string> model, std::span<const std::string> data,
+                         const std::string& where) {
+  if (data.empty() || std::equal(model.begin(), model.end(), data.begin(), data.end())) return;
+  const auto listed = [](std::span<const std::string> names) {
+    std::string list;
+    for (const std::string& name : names) list.append(list.empty() ? "" : ", ").append(name);
+    return list;
+  };
+  check(model.size() == data.size(), ErrorKind::data, where, ": expected the model's ", model.size(), " classes (",
+        listed(model), "), got ", data.size(), " (", listed(data), ")");
+  check(!std::is_permutation(model.begin(), model.end(), data.begin()), ErrorKind::data, where,
+        ": expected the classes in the model's order, ", listed(model), ", got ", listed(data));
+  Context::current().log(text(where, ": the data call their classes ", listed(data), ", the model ", listed(model),
+                              "; they are taken for the same"));
 }
 
 }  // namespace lgms::io

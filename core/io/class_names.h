@@ -12,4 +12,10 @@ namespace lgms::io {
 // "[dataset.json] labels".
 void check_class_names(std::span<const std::string> names, ErrorKind kind, const std::string& where);
 
+// The names of a data set against those of the model it is to be used with. Throws Error{data} beginning with `where`
+// (the data) where there are more or fewer, or the same in another order; notes where they are others. No names of the
+// data: nothing is known.
+void compare_class_names(std::span<const std::string> model, std::span<const std::string> data,
+                         const std::string& where);
+
 }  // namespace lgms::io

@@ -44,8 +44,8 @@ bool is_file(const fs::path& path, ErrorKind kind) { return look_at(path, kind) 
 bool is_folder(const fs::path& path, ErrorKind kind) { return look_at(path, kind) == Found::folder; }
 
 // With readdir: the iterators of std::filesystem end the process where memory runs out.
-std::vector<fs::path> files_in(const fs::path& folder, const std::function<bool(const fs::path&)>& accepts,
-                               bool hidden) {
+std::vector<fs::path> files_in(const fs::path& folder, const std::function<bool(const fs::path&)>& accepts, bool hidden,
+                               bool folders) {
   expect_no_nul(folder, ErrorKind::data);
   const auto expect = [&](bool ok, int reason) {
     check(ok, kind_for(reason, ErrorKind::data), '[', folder.native(),
@@ -61,7 +61,7 @@ std::vector<fs::path> files_in(const fs::path& folder, const std::function<bool(
     const fs::path path = folder / entry->d_name;
     if ((entry->d_name[0] == '.' && !hidden) || !accepts(path)) continue;
     std::error_code unknown;  // reading it will tell why
-    if (!fs::is_directory(path, unknown)) files.push_back(path);
+    if (fs::is_directory(path, unknown) == folders) files.push_back(path);
   }
   expect(errno == 0, errno);
   std::sort(files.begin(), files.end());

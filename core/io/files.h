@@ -23,10 +23,10 @@ bool is_folder(const std::filesystem::path& path, ErrorKind kind = ErrorKind::da
 
 // What a folder holds and `accepts` takes by its name, sorted: everything but folders, also what cannot be read (links
 // that lead nowhere), so that whoever reads it says so. Hidden files (".x", as the "._x" that macOS leaves) are passed
-// over unless `hidden`. Throws Error{data} where the folder cannot be read.
+// over unless `hidden`. folders: those instead. Throws Error{data} where the folder cannot be read.
 std::vector<std::filesystem::path> files_in(const std::filesystem::path& folder,
                                             const std::function<bool(const std::filesystem::path&)>& accepts,
-                                            bool hidden = false);
+                                            bool hidden = false, bool folders = false);
 
 // The ending of a name, ".png", in lower case; empty where it has none.
 std::string lower_extension(const std::filesystem::path& path);

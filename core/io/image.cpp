@@ -69,8 +69,12 @@ Decoded decoded(std::span<const uint8_t> bytes, const ImageHeader& header, const
   const bool read = result.samples != nullptr;
   check(read || !out_of_memory, ErrorKind::device, '[', name, "] no memory to decode ", header.height, " x ",
         header.width, " pixels; scale the image down, or free memory");
-  check(read, ErrorKind::data, '[', name, "] cannot be decoded: ", stbi_failure_reason(),
-        "; the file is damaged or of a kind that is not read: convert it to PNG");
+  if (!read) {
+    const std::string reason = stbi_failure_reason();
+    fail(ErrorKind::data, '[', name,
+         "] cannot be decoded: ", reason == "outofmem" ? "more data than its size takes" : reason,
+         "; the file is damaged or of a kind that is not read: convert it to PNG");
+  }
   check(height == header.height && width == header.width, ErrorKind::data, '[', name, "] size: expected ",
         header.height, " x ", header.width, ", got ", height, " x ", width, "; the file is damaged");
   if (channels == 0) result.channels = found;

@@ -167,8 +167,10 @@ Tensor Checkpoint::tensor_of(const std::string& name, const PickleValue* value) 
 // The state dict in a dict: itself where it holds tensors, or what stands under one of the names that scripts give it,
 // in any nesting. nullptr where there is none.
 const PickleValue* Checkpoint::weights_in(const PickleValue* dict, int depth) {
-  constexpr const char* names[] = {"state_dict", "model_state_dict", "model_state", "model", "net",
-                                   "network",    "weights",          "params",      "module"};
+  constexpr const char* names[] = {"state_dict", "model_state_dict", "model_state", "net_state_dict",
+                                   "model_dict", "network_weights",  "checkpoint",  "model",
+                                   "net",        "network",          "weights",     "params",
+                                   "module"};
   constexpr int deepest = 16;
   if (dict->kind != Kind::dict || depth > deepest) return nullptr;
   const auto [known, fresh] =

@@ -70,16 +70,36 @@ fs::path only(const std::vector<std::string>& names, const fs::path& at, const c
   check(matching.size() == 1, ErrorKind::data, "[", folder, "] expected one ", what, " of \"", stem, "\", got ",
         joined(matching), "; keep one of them");
   const fs::path path = at.parent_path() / matching.front();
-  check(io::is_file(path), ErrorKind::data, "[", path.string(), "] expected a file, got a link that leads nowhere");
+  check(io::is_file(path), ErrorKind::data, "[", path.string(),
+        "] expected a file, got a link that leads nowhere, a device or a pipe");
   return path;
 }
 
 }  // namespace
 
+int64_t mask_classes(const fs::path& root) {
+  const fs::path masks = root / "masks";
+  int64_t k = 0;
+  while (io::is_folder(masks / std::to_string(k))) ++k;
+  check(k > 0, ErrorKind::data, "[", (masks / "0").string(), "] no such folder: expected the masks of the first class");
+  const auto is_class = [](const fs::path& path) {
+    const std::string name = path.filename().string();
+    return name.find_first_not_of("0123456789") == std::string::npos;
+  };
+  for (const bool folders : {false, true})
+    for (const fs::path& path : io::files_in(masks, is_class, false, folders))
+      check(folders && path.filename().string().size() < 9 && std::stoll(path.filename().string()) < k &&
+                path.filename().string() == std::to_string(std::stoll(path.filename().string())),
+            ErrorKind::data, "[", path.string(), "] expected folders 0, 1, ... of masks, one for each class; after ",
+            k - 1, " comes ", k, ", which is missing, a link that leads nowhere, or named otherwise");
+  return k;
+}
+
 ImageFolder::ImageFolder(fs::path root, int64_t classes, std::optional<int> mask_threshold, int white)
     : root_(std::move(root)),
       classes_(classes),
       mask_threshold_(mask_threshold),
+      white_(white),
       read_picture_(white),
       names_(std::make_shared<Names>()) {}
 

@@ -21,6 +21,9 @@ struct Example {
   Tensor image, masks;
 };
 
+// How many classes a folder has: masks/0, masks/1, ... Throws Error{data} where there are none, or others than these.
+int64_t mask_classes(const std::filesystem::path& root);
+
 // A folder of images/STEM.png with masks/K/STEM.png for the classes K = 0 .. classes - 1. Images may end in .jpg, .jpeg
 // or .bmp too, masks in .bmp, in upper or lower case. Copies share what they know of the folders.
 class ImageFolder {
@@ -31,6 +34,7 @@ class ImageFolder {
 
   const std::filesystem::path& root() const { return root_; }
   int64_t classes() const { return classes_; }
+  int white() const { return white_; }
   // Throw Error{data} where a folder holds no such file of this stem, or several.
   std::filesystem::path image_path(const std::string& stem) const;
   std::filesystem::path mask_path(const std::string& stem, int64_t k) const;
@@ -46,6 +50,7 @@ class ImageFolder {
   std::filesystem::path root_;
   int64_t classes_;
   std::optional<int> mask_threshold_;
+  int white_;
   io::PictureReader read_picture_;
   NoteOnce empty_;
   std::shared_ptr<Names> names_;

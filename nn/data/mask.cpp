@@ -79,7 +79,7 @@ bool soft(const Plane& p, const Counts& counts) {
     return false;
   if (counts[1].first > white / 2 || counts[counts.size() - 2].first <= white / 2) return false;
   const int64_t between = std::ssize(p.values) - counts.front().second - counts.back().second;
-  if (2 * between > std::ssize(p.values)) return false;
+  if (2 * between > std::ssize(p.values) || between > 2 * counts.back().second) return false;
   int64_t slopes = 0;
   for (int64_t i = 0; i < p.height; ++i)
     for (int64_t j = 0; j < p.width; ++j) {
@@ -157,7 +157,7 @@ struct Planes {
   }
 };
 
-Reading read_colours(const Planes& file) {
+Reading read_colours(const Planes& file, std::optional<int> threshold) {
   constexpr size_t most = 10;
   std::map<std::array<int, 3>, int64_t> colours;
   const auto is_colour = [&](const uint16_t* c) {
@@ -165,11 +165,13 @@ Reading read_colours(const Planes& file) {
     return c[0] > 0 || c[1] > 0 || c[2] > 0;
   };
   const Plane plane = file.plane(1, is_colour);
-  if (colours.size() == 2 && colours.contains({0, 0, 0})) return read(plane, {});
+  if (colours.size() == 2 && colours.contains({0, 0, 0}) && !threshold) return read(plane, {});
   std::string list;
   for (const auto& [c, count] : colours) list += text(list.empty() ? "" : ", ", '(', c[0], ' ', c[1], ' ', c[2], ")");
   return {{},
-          text("colours: expected grey, or black and one colour, got ", list, colours.size() > most ? ", ..." : "",
+          text(threshold ? "colours: expected grey where there is a --mask-threshold, got "
+                         : "colours: expected grey, or black and one colour, got ",
+               list, colours.size() > most ? ", ..." : "",
                "; write a mask of 0 and 255 for every class, in masks/0, masks/1, ...")};
 }
 
@@ -191,8 +193,13 @@ Reading read_palette(const Planes& file, std::optional<int> threshold) {
     contradiction = (by_grey.decided() && !agree(by_index, by_grey)) ||
                     (counts.size() == 2 && file.colour(counts[1].first)[0] < file.colour(counts[0].first)[0]);
   } else {
-    const auto last = file.colour(counts.back().first);
-    contradiction = last[0] == 0 && last[1] == 0 && last[2] == 0;
+    const auto brightness = [&](size_t i) {
+      const auto c = file.colour(counts[i].first);
+      return std::max({c[0], c[1], c[2]});
+    };
+    contradiction = counts.size() == 1 ? (counts[0].first == 0) == (brightness(0) > kMaskMiddle)
+                                       : brightness(0) >= brightness(counts.size() - 1) ||
+                                             file.colour(counts[0].first) == file.colour(counts.back().first);
   }
   if (!by_index.decided() || !contradiction) return by_index;
   std::string list;
@@ -222,7 +229,7 @@ Reading read_file(const Planes& file, std::optional<int> threshold) {
   const bool transparent = alpha && (alpha->varies() || alpha->values.front() == 0);
   const bool alone = transparent && !file.varies_but_for_alpha();
   if (alone) return read(*alpha, threshold);
-  const Reading value = !file.grey()                 ? read_colours(file)
+  const Reading value = !file.grey()                 ? read_colours(file, threshold)
                         : file.image.palette.empty() ? read(file.channel(0), threshold)
                                                      : read_palette(file, threshold);
   return transparent ? with_alpha(value, read(*alpha, threshold)) : value;

@@ -17,8 +17,9 @@ inline constexpr int kMaskMiddle = 127;
 //   8 bits may have any value above 127 there, which the mask keeps.
 // - soft edges (a mask that was resized or drawn with antialiasing), grey only: scaled to 0..255, 8 bits as they are. 0
 //   and white (full, or 255) occur, with at least three values in between, on both sides of the middle, that take no
-//   more than half of the pixels; and at least half of these pixels have a darker and a brighter one among their eight
-//   neighbours. The levels of a label map have not: its areas are flat inside, and at their edges nothing lies between.
+//   more than half of the pixels, and no more than twice as many as white; and at least half of these pixels have a
+//   darker and a brighter one among their eight neighbours. The levels of a label map have not: its areas are flat
+//   inside, and at their edges nothing lies between.
 // - threshold: values above it are foreground, whatever they are.
 // Transparency that varies over the file is a mask too: alone where grey does not vary, else the two must agree. The
 // indices and the greys of a grey palette must agree. Colours (R, G, B not the same): two of them, one black.

@@ -160,7 +160,7 @@ VolumeList read_volume_list(const fs::path& data, const fs::path& list, std::str
   const fs::path path = data / list;  // an absolute list replaces the folder
   const std::string where = text("[", path.string(), "]");
   VolumeList volumes;
-  if (path.extension() == ".json") {
+  if (io::lower_extension(path) == ".json") {
     const io::Datalist datalist = io::read_datalist(path, section);
     check(!datalist.pairs.empty(), ErrorKind::data, where, " expected cases in the section \"", section,
           "\", got none");
@@ -170,9 +170,11 @@ VolumeList read_volume_list(const fs::path& data, const fs::path& list, std::str
   } else {
     CaseFinder finder(data, path);
     for (const ListLine& line : read_lines(path)) volumes.cases.push_back(finder.find(line));
-    if (io::is_file(data / "dataset.json")) volumes.classes = io::read_datalist(data / "dataset.json", "").names;
+    std::error_code unknown;
+    if (fs::symlink_status(data / "dataset.json", unknown).type() != fs::file_type::not_found)
+      volumes.classes = io::read_datalist(data / "dataset.json", "").names;
   }
-  tell_apart(volumes.cases, path.extension() == ".json" ? path.parent_path() : data);
+  tell_apart(volumes.cases, io::lower_extension(path) == ".json" ? path.parent_path() : data);
   std::set<std::string> seen;
   for (const VolumeCase& c : volumes.cases)
     check(seen.insert(c.stem).second, ErrorKind::data, where, " expected each name once, got \"", c.stem, "\" again");
