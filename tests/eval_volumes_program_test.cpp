@@ -226,6 +226,18 @@ TEST_CASE("eval: a 3D model is scored at the volumes' own grid") {
   REQUIRE(outcome.code == 0);
   const auto json = nlohmann::json::parse(outcome.out);
   CHECK(json["cases"].size() == 2);
+  // The data's names for the model's classes: others are worth a note, another order or number is refused.
+  const std::string data_names = bench / "data/dataset.json";
+  const auto with_names = [&](const char* labels) {
+    io::write_file(data_names, std::string_view(labels));
+    return bench.eval({"-m", bench / "model.safetensors"});
+  };
+  const Outcome others = with_names(R"({"labels":{"background":0,"liver":1,"spleen":2}})");
+  CHECK(others.code == 0);
+  CHECK(contains(others.err, "liver"));
+  CHECK(with_names(R"({"labels":{"background":0,"dot":1,"box":2}})").code == 3);
+  CHECK(with_names(R"({"labels":{"background":0,"box":1}})").code == 3);
+  CHECK(with_names(R"({"labels":{"background":0,"box":1,"dot":2}})").err.find("call") == std::string::npos);
   CHECK(bench.eval({"-m", bench / "model.safetensors", "--mask-threshold", "3"}).code == 2);
   const auto& box = json["cases"][0]["classes"]["box"];
   CHECK(box["tp"].get<int64_t>() + box["fp"].get<int64_t>() + box["fn"].get<int64_t>() + box["tn"].get<int64_t>() ==

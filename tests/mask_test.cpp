@@ -201,6 +201,10 @@ TEST_CASE("mask: a palette's indices count, whatever their colours; grey palette
   CHECK(read(bmp_of({64, 64, soft.samples, 8, kGrey, ramp, {}})) == Mask(soft.samples.begin(), soft.samples.end()));
   CHECK(read(file({0, 2}, {0, 0, 0, 9, 9, 9, 255, 255, 255})) == Mask{0, 255});
   CHECK(refusal(file({0, 1, 2}, {0, 0, 0, 128, 128, 128, 255, 255, 255})) != "");
+  // A background that is bright, or no darker than the foreground.
+  for (const ImageBytes& palette : {ImageBytes{255, 0, 0, 0, 0, 40}, ImageBytes{255, 0, 0, 255, 0, 0}})
+    CHECK(contains(refusal(file({0, 1}, palette)), "contradict"));
+  CHECK(contains(refusal(file({0, 0}, {255, 0, 0, 0, 0, 40})), "contradict"));
   // Transparency of indices.
   CHECK(read(file({0, 1}, voc, 8, {0})) == Mask{0, 255});
   CHECK(contains(refusal(file({0, 1}, voc, 8, {255, 0})), "transparen"));
@@ -253,4 +257,19 @@ TEST_CASE("mask: colours: grey in three channels is grey; black and one colour; 
   Values many;
   for (uint16_t i = 0; i < 300; ++i) many.insert(many.end(), {uint16_t(i % 7), uint16_t(i % 256), 3});
   CHECK(contains(refusal(rgb(many)), ", ..."));
+}
+
+TEST_CASE("mask: distance maps and nested rings are not soft edges") {
+  CHECK(contains(refusal(disc(64, 18, [](double inside) { return std::clamp(inside * 255 / 17.8, 0.0, 255.0); })),
+                 "values"));
+  CHECK(contains(
+      refusal(
+          disc(64, 16, [](double inside) { return inside < 0 ? 0 : std::min(255.0, 17 * std::floor(inside + 1)); })),
+      "values"));
+}
+
+TEST_CASE("mask: a threshold is for values: colours are refused with it") {
+  const ImageFile colours{1, 2, {0, 0, 0, 100, 0, 0}, 8, kRgb, {}, {}};
+  CHECK(read(colours) == Mask{0, 255});
+  CHECK(contains(refusal(colours, 200), "--mask-threshold"));
 }

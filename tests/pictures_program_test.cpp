@@ -207,6 +207,11 @@ TEST_CASE("pictures: a mask threshold is kept by a run and its model; runs of be
   const Outcome eval = bench.run({"eval", "-m", bench / "run/model.safetensors", "--data", bench / "data", "-t", "1"});
   CAPTURE(eval.err);
   CHECK(eval.code == 0);
+  // 127 is a threshold where it was asked for.
+  bench.rewrite("masks/0", 8, testing::kGrey, [](int v) { return std::array{v > 0 ? 200 : 100}; });
+  REQUIRE(bench.train("middle", {"--mask-threshold", "127"}).code == 0);
+  CHECK(bench.run({"eval", "-m", bench / "middle/model.safetensors", "--data", bench / "data", "-t", "1"}).code == 0);
+  CHECK(bench.train("middle", {"--resume", "--mask-threshold", "128"}).code == 2);
   // Version 0.1.0 wrote 127 where no threshold was given, and no white.
   const Bench old;
   old.rewrite("masks/0", 8, testing::kGrey, [](int v) { return std::array{v / 255}; });

@@ -1,6 +1,7 @@
 #include "lgmsnet/recipe.h"
 
 #include "core/io/json.h"
+#include "lgmsnet/config.h"
 #include "lgmsnet/volume_recipe.h"
 #include "tests/support/testing.h"
 
@@ -91,6 +92,23 @@ TEST_CASE("recipe: white and mask threshold have their ranges; 127 is no thresho
   CHECK(!Recipe::from_json(with("mask_threshold", 127), "file").threshold_of_masks());
   CHECK(Recipe::from_json(with("mask_threshold", 65534), "file").threshold_of_masks() == 65534);
   CHECK(Recipe::from_json(with("mask_threshold", 0), "file").threshold_of_masks() == 0);
+  Recipe asked;
+  asked.threshold_given = true;
+  CHECK(Recipe::from_json(asked.to_json(), "file").threshold_of_masks() == 127);
+  CHECK(!contains(Recipe{}.to_json(), "threshold_given"));
+}
+
+TEST_CASE("recipe: lists have as many entries as they need, no more") {
+  const std::string three = "\"mean\":[0.485,0.456,0.406]", four = "\"mean\":[0.485,0.456,0,406]";
+  std::string json = Recipe{}.to_json();
+  json.replace(json.find(three), three.size(), four);
+  CHECK(contains(refusal<Recipe>(json), "mean: expected 3 entries"));
+  json = Config{}.to_json();
+  json.insert(json.find("\"dims\":[") + 8, "8,");
+  CHECK(error_of([&] { Config::from_json(json, "file"); }).find("dims: expected 5 entries") != std::string::npos);
+  json = Config{}.to_json();
+  json.insert(1, "\"width\":3,");
+  CHECK(error_of([&] { Config::from_json(json, "file"); }).find("width") != std::string::npos);
 }
 
 TEST_CASE("recipe: a picture of f32 makes the input that one of u8 with its values makes") {

@@ -7,6 +7,7 @@
 #include "core/io/image.h"
 #include "core/io/output_file.h"
 #include "core/rng.h"
+#include "lgmsnet/model_file.h"
 #include "tests/support/discs.h"
 #include "tests/support/folder.h"
 #include "tests/support/program.h"
@@ -178,6 +179,63 @@ TEST_CASE("train: a run that diverges ends with 1, names the step and keeps the 
   CHECK(contains(outcome.err, "step "));
   CHECK(contains(outcome.err, "kept") != contains(outcome.err, "last finite checkpoint"));
   CHECK(fs::exists(bench / "run/last.safetensors"));
+}
+
+TEST_CASE("train: folders of masks are 0, 1, ... and nothing else; eval wants as many as the model has classes") {
+  const Bench bench;
+  REQUIRE(bench.train("run").code == 0);
+  const fs::path masks = bench / "data/masks";
+  const auto refused = [&](const std::string& name) {
+    const Outcome o = bench.train("other");
+    CAPTURE(o.err);
+    CHECK(o.code == 3);
+    CHECK(contains(o.err, "masks/" + name + "] expected folders 0, 1, ..."));
+  };
+  for (const char* name : {"2", "01"}) {
+    fs::create_directory(masks / name);
+    refused(name);
+    fs::remove(masks / name);
+  }
+  fs::create_symlink("nowhere", masks / "1");
+  refused("1");
+  fs::remove(masks / "1");
+  fs::create_directory(masks / "notes");
+  CHECK(bench.train("run", {"--resume"}).code == 0);
+  fs::copy(masks / "0", masks / "1");
+  const Outcome eval = testing::run_program(
+      LGMS_PROGRAM, {"eval", "-m", bench / "run/model.safetensors", "--data", bench / "data", "-t", "1"});
+  CHECK(eval.code == 3);
+  CHECK(contains(eval.err, "expected 1 class(es)"));
+}
+
+TEST_CASE("train: a run whose best model is gone, or damaged, does not go on to name it") {
+  const Bench bench;
+  REQUIRE(bench.train("run").code == 0);
+  io::write_file(bench / "run/model.safetensors", std::string_view(""));
+  CHECK(bench.train("run", {"--resume"}).code == 4);
+  fs::remove(bench / "run/model.safetensors");
+  const Outcome o = bench.train("run", {"--resume"});
+  CHECK(o.code == 4);
+  CHECK(contains(o.err, "run/model.safetensors] "));
+}
+
+TEST_CASE("predict: a network that gives no numbers is a bad model, not an empty mask") {
+  const Bench bench;
+  REQUIRE(bench.train("run").code == 0);
+  ModelFile model = load_model(bench / "run/model.safetensors");
+  for (NamedTensor& t : model.tensors)
+    if (t.name == "Conv_1x1.weight")
+      for (float sign = 1; float& w : t.tensor.span<float>()) w = 3e38f * (sign = -sign);
+    else if (t.name.starts_with("Up_conv2") && t.name.ends_with(".bias"))
+      t.tensor = Tensor::full(t.tensor.shape(), 1e6);
+  save_model(bench / "wild.safetensors", model);
+  const Outcome o =
+      testing::run_program(LGMS_PROGRAM, {"predict", "-m", bench / "wild.safetensors", "-i",
+                                          bench / "data/images/disc (0).png", "-o", bench / "out", "-t", "1"});
+  CAPTURE(o.err);
+  CHECK(o.code == 4);
+  CHECK(contains(o.err, "the network gave others"));
+  CHECK(!fs::exists(bench / "out/disc (0).png"));
 }
 
 TEST_CASE("train: names in both lists are worth a warning") {

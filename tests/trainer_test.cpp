@@ -428,3 +428,26 @@ TEST_CASE("trainer: a loss that is not finite ends the run, names the step and k
   resumed.trainer.resume();  // refuses numbers that are not finite
   CHECK(resumed.trainer.progress().step == 0);
 }
+
+TEST_CASE("trainer: a validation without numbers ends the run, and the last finite checkpoint stays") {
+  const testing::Folder folder;
+  TinyRun run(folder.path());
+  const auto with = [&](const std::function<NamedScores()>& validate) {
+    Trainer trainer(
+        {run.store, run.optimizer, run.train, prepare, run.forward, run.loss, [](int64_t) { return 0.1; }, validate},
+        run.options);
+    try {
+      trainer.run();
+    } catch (const Error& e) {
+      CHECK(e.kind() == ErrorKind::internal);
+      return e.message();
+    }
+    return std::string();
+  };
+  CHECK(contains(with([]() -> NamedScores {
+                   return {{"val_dice", 0.5}, {"val_loss", NAN}};
+                 }),
+                 "[train] val_loss after step"));
+  CHECK(contains(with([]() -> NamedScores { fail(ErrorKind::model, "no numbers"); }), "no numbers"));
+  CHECK(load_checkpoint(run.trainer.checkpoint_path()).progress.step == 0);
+}
