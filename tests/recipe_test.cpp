@@ -1,5 +1,7 @@
 #include "lgmsnet/recipe.h"
 
+#include <cmath>
+
 #include "core/io/json.h"
 #include "lgmsnet/config.h"
 #include "lgmsnet/volume_recipe.h"
@@ -137,4 +139,19 @@ TEST_CASE("recipe: targets are foreground above 127, or soft, whatever the thres
   }
   recipe.binarise = false;
   for (int i = 0; i < 4; ++i) CHECK(make_target(recipe, masks).data<float>()[i] == values[i] / 255.0f);
+}
+
+TEST_CASE("recipe: logits that are no numbers make no mask") {
+  const Tensor logits = Tensor::zeros({1, 1, 4, 4, 1});
+  logits.data<float>()[5] = NAN;
+  for (const bool native : {false, true}) {
+    const auto probabilities = [&] { native ? native_probabilities(logits, 3, 3) : probabilities_at(logits, 8, 8); };
+    try {
+      probabilities();
+      FAIL_CHECK("accepted");
+    } catch (const Error& e) {
+      CHECK(e.kind() == ErrorKind::model);
+      CHECK(contains(e.message(), "the network gave others"));
+    }
+  }
 }

@@ -1,6 +1,7 @@
 #include "lgmsnet/volume_inference.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/transform/resample.h"
 #include "tests/support/testing.h"
@@ -189,4 +190,14 @@ TEST_CASE("volume_inference: slabs out of order, of other shapes, and too many c
   labels.add(0, slab);
   CHECK(error_of([&] { labels.finish(); }).starts_with("[labels] expected all slabs"));
   CHECK(error_of([&] { NativeLabels(grid, {0, 1, 2}, 257); }).starts_with("[labels] classes"));
+}
+
+TEST_CASE("labels: probabilities that are no numbers make no labels") {
+  const Size3 size{2, 3, 4};
+  NativeLabels labels({size, {}, size, {}, size}, {0, 1, 2}, 2);
+  const Tensor p = Tensor::full({2, 3, 4, 2}, NAN);
+  try {
+    labels.add(0, p);
+    FAIL_CHECK("accepted");
+  } catch (const Error& e) { CHECK(e.kind() == ErrorKind::model); }
 }
