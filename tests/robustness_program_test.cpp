@@ -216,6 +216,16 @@ TEST_CASE("program: with less and less memory it does what it is asked for, or e
   CHECK(reported > 10);
 }
 
+TEST_CASE("program: memory that is refused before main begins is exit 5 too") {
+  for (const char* on : {"", "LGMS_FAIL_ON=1 "})
+    for (int call = 0; call < 250; ++call) {
+      CAPTURE(call);
+      const Outcome o =
+          shell(text("LD_PRELOAD='", LGMS_FAILING_START, "' LGMS_FAIL_AT=", call, ' ', on, "exec \"$P\" --version"));
+      CHECK((o.code == 0 || o.code == 5));
+    }
+}
+
 TEST_CASE("program: threads that the system does not give are a device error") {
   const Folder folder;
   for (const int threads : {8, 64, 1024}) {

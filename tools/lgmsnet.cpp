@@ -41,13 +41,20 @@ void open_standard_descriptors() {
 }
 
 // Code of others has functions that may not throw and do where memory runs out (CLI11's, the C++ library's).
+// Without an exception there was no memory for one, or there is a bug.
 [[noreturn]] void on_terminate() {
+  bool memory = false;
   try {
     if (const std::exception_ptr e = std::current_exception()) std::rethrow_exception(e);
-  } catch (const std::bad_alloc&) { _exit(no_memory()); } catch (...) {
+    memory = std::malloc(1024) == nullptr;
+  } catch (const std::bad_alloc&) { memory = true; } catch (...) {
   }
+  if (memory) _exit(no_memory());
   std::abort();
 }
+
+// Before anything else: CLI11's constants take memory before main begins.
+[[gnu::constructor(101)]] void handle_terminate() { std::set_terminate(on_terminate); }
 
 }  // namespace
 }  // namespace lgms::tools
@@ -55,7 +62,6 @@ void open_standard_descriptors() {
 int main(int argc, char** argv) {
   using namespace lgms::tools;
   open_standard_descriptors();
-  std::set_terminate(on_terminate);
   // A file that may not grow, a pipe that nobody reads: errors of the write, not the end of the process.
   for (const int signal : {SIGXFSZ, SIGPIPE}) std::signal(signal, SIG_IGN);
   if (!take_stack()) return no_memory();
