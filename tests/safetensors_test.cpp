@@ -107,7 +107,8 @@ TEST_CASE("safetensors: a flipped bit of any element is found; a file without a 
 }
 
 TEST_CASE("crc32: is zlib's, whole and in parts") {
-  const Bytes bytes = read_file(LGMS_TEST_DATA "/formats/rgb.png");
+  Bytes bytes(200);
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(i * i + 7);
   for (const size_t n : {0u, 1u, 7u, 8u, 9u, 63u, 200u}) {
     const auto part = std::span(bytes).first(n);
     CHECK(io::crc32(part) == ::crc32(0, part.data(), static_cast<uInt>(n)));
