@@ -132,6 +132,10 @@ Safetensors read_safetensors(const std::filesystem::path& path) {
 
 Safetensors read_safetensors(std::span<const uint8_t> bytes, const std::string& name) {
   Reader file(bytes, name, ErrorKind::model);
+  constexpr uint8_t zip[] = {'P', 'K', 3, 4};
+  file.expect(
+      bytes.size() < 4 || !std::equal(zip, zip + 4, bytes.begin()),
+      "expected a model (safetensors), got a zip archive; a PyTorch checkpoint becomes a model by lgmsnet convert");
   const auto header_bytes = file.number<uint64_t>("header length");
   file.expect(header_bytes <= kMaxHeader, "header: expected at most ", kMaxHeader, " bytes, got ", header_bytes,
               remedy);

@@ -79,6 +79,7 @@ fs::path only(const std::vector<std::string>& names, const fs::path& at, const c
 
 int64_t mask_classes(const fs::path& root) {
   const fs::path masks = root / "masks";
+  check(io::is_folder(root), ErrorKind::data, "[", root.string(), "] expected the folder of the data, found none");
   int64_t k = 0;
   while (io::is_folder(masks / std::to_string(k))) ++k;
   check(k > 0, ErrorKind::data, "[", (masks / "0").string(), "] no such folder: expected the masks of the first class");
