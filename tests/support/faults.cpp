@@ -24,7 +24,7 @@ namespace lgms::testing {
 namespace {
 
 constexpr int kThreads = 64;
-constexpr size_t kFrames = 12;  // that tell a place: three of them are ours
+constexpr size_t kFrames = 10;  // that tell a place: three of them are ours
 
 std::atomic<bool> watching{false};  // calls are counted
 std::atomic<int> kind{-1};
