@@ -195,6 +195,12 @@ TEST_CASE("pictures: a run on 16 bits is the run on the 8 bits they hold, and ke
   CHECK(other.code == 2);
   CHECK(contains(other.err, "white"));
   CHECK(bench.train("eight", {"--resume", "--white", "4080"}).code == 2);
+  // Weights bring theirs with them, also to where the run goes on.
+  REQUIRE(bench.train("further", {"--init", bench / "sixteen/model.safetensors"}).code == 0);
+  CHECK(load_model(bench / "further/model.safetensors").recipe.white == 4080);
+  CHECK(bench.train("further", {"--resume"}).code == 0);
+  REQUIRE(bench.train("otherwise", {"--init", bench / "sixteen/model.safetensors", "--white", "4000"}).code == 0);
+  CHECK(load_model(bench / "otherwise/model.safetensors").recipe.white == 4000);
 }
 
 TEST_CASE("pictures: a mask threshold is kept by a run and its model; runs of before go on") {

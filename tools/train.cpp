@@ -378,6 +378,7 @@ void train(TrainArguments a) {
   }
   if (a.recipe.empty()) a.recipe = recipe_for(a);
   const bool paper = a.recipe.starts_with("paper");
+  if (!a.init.empty() && (!a.run_network || given(*a.app, "--network"))) a.start = load_model(a.init, a.recipe);
   if (a.volumes()) {
     refuse_options(*a.app, {"--size", "--mask-threshold", "--white"}, "is for pictures, not for " + a.recipe);
     if (a.crops == 0) a.crops = paper ? 4 : 1;
@@ -390,6 +391,7 @@ void train(TrainArguments a) {
     if (a.epochs == 0) a.epochs = paper ? 500 : 100;
     if (a.batch == 0) a.batch = paper ? 16 : 8;
     if (a.rate == 0) a.rate = 0.02;
+    if (a.start && !given(*a.app, "--white")) a.white = a.start->recipe.white;  // which its weights have learnt
   }
   Run run(std::move(a), lock);
   run();
@@ -404,8 +406,8 @@ ModelFile initial_model(const TrainArguments& a, const std::string& standard, in
   if (a.run_network && !given(*a.app, "--network")) {
     model.config = *a.run_network;
     model.classes = names;
-  } else if (!a.init.empty()) {
-    model = load_model(a.init, a.recipe);
+  } else if (a.start) {
+    model = *a.start;
     source = a.init;
   } else {
     source = a.network.empty() ? standard : a.network;

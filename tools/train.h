@@ -28,6 +28,7 @@ struct TrainArguments {
   std::vector<int64_t> patch;
   std::vector<double> spacing;
 
+  std::optional<ModelFile> start;  // what --init names, where a run begins
   // Of the run that goes on.
   std::optional<Config> run_network;
   std::string run_recipe;  // JSON; empty where there is none
@@ -72,7 +73,7 @@ class Study {
 std::unique_ptr<Study> picture_study(const TrainArguments& a);
 std::unique_ptr<Study> volume_study(const TrainArguments& a);
 
-// The network to start from: that of the run that goes on, that of --init with its weights, or --network's (standard
+// The network to start from: that of the run that goes on, a.start with its weights, or --network's (standard
 // where that is empty) with `classes` outputs. Recipe and, where none are given, names of classes are the caller's.
 // Throws Error{model} where rank or classes are not these.
 ModelFile initial_model(const TrainArguments& a, const std::string& standard, int64_t classes,

@@ -11,7 +11,6 @@
 #include "nn/data/mask.h"
 #include "nn/metrics.h"
 #include "nn/schedule.h"
-#include "tools/inputs.h"
 #include "tools/overlay.h"
 #include "tools/train.h"
 
@@ -44,7 +43,7 @@ class PictureStudy final : public Study {
     model.recipe.size = {a.size, a.size};
     if (a.mask_threshold >= 0) model.recipe.mask_threshold = a.mask_threshold;
     model.recipe.threshold_given = a.mask_threshold == Recipe{}.mask_threshold;
-    model.recipe.white = folder.white();
+    model.recipe.white = a.white;
     settings = {{"size", std::to_string(a.size)},
                 {"mask-threshold", std::to_string(model.recipe.mask_threshold)},
                 {"threshold-given", model.recipe.threshold_given ? "true" : "false"},
@@ -98,10 +97,7 @@ class PictureStudy final : public Study {
 
 std::unique_ptr<Study> picture_study(const TrainArguments& a) {
   const auto threshold = a.mask_threshold >= 0 ? std::optional(a.mask_threshold) : std::nullopt;
-  // The white that the weights to start from have learnt, unless there is another.
-  int white = a.white;
-  if (!a.init.empty() && !given(*a.app, "--white") && !a.run_network) white = load_model(a.init, a.recipe).recipe.white;
-  return std::make_unique<PictureStudy>(a, nn::ImageFolder(a.data, nn::mask_classes(a.data), threshold, white));
+  return std::make_unique<PictureStudy>(a, nn::ImageFolder(a.data, nn::mask_classes(a.data), threshold, a.white));
 }
 
 }  // namespace lgms::tools
