@@ -12,6 +12,15 @@
 #include "nn/optimizer.h"
 
 namespace lgms {
+
+NamedTensors weights_of(const io::Safetensors& golden) {
+  constexpr std::string_view prefix = "weights.";
+  NamedTensors weights;
+  for (const NamedTensor& t : golden.tensors)
+    if (t.name.starts_with(prefix)) weights.push_back({t.name.substr(prefix.size()), t.tensor});
+  return weights;
+}
+
 namespace {
 
 constexpr int64_t kMostSteps = 1000;
@@ -31,7 +40,7 @@ class Verifier {
       : path_(path),
         dtype_(dtype),
         golden_(io::read_safetensors(path)),
-        net_(Config::from_json(metadata("config"), path), weights(golden_), path, dtype) {
+        net_(Config::from_json(metadata("config"), path), weights_of(golden_), path, dtype) {
     for (const NamedTensor& t : golden_.tensors) {
       const bool gradient = t.name.starts_with("train.grad.");
       const Tensor wide = t.tensor.to(DType::f64);
@@ -50,13 +59,6 @@ class Verifier {
   }
 
  private:
-  static NamedTensors weights(const io::Safetensors& golden) {
-    NamedTensors weights;
-    for (const NamedTensor& t : golden.tensors)
-      if (t.name.starts_with("weights.")) weights.push_back({t.name.substr(8), t.tensor});
-    return weights;
-  }
-
   const std::string& metadata(const std::string& key) const {
     const auto found = golden_.metadata.find(key);
     check(found != golden_.metadata.end(), ErrorKind::model, "[", path_,

@@ -5,8 +5,12 @@
 #include <vector>
 
 #include "core/dtype.h"
+#include "core/io/safetensors.h"
 
 namespace lgms {
+
+// The weights that a golden file starts from, under their checkpoint names.
+NamedTensors weights_of(const io::Safetensors& golden);
 
 // One tensor of the file compared.
 struct VerifyRow {

@@ -182,9 +182,7 @@ void check_progress(const Progress& at, const Course& course, const std::string&
 std::string hash_of(const std::vector<std::string>& lines) {
   std::string all;
   for (const std::string& line : lines) all += line + '\n';
-  char digits[17];
-  std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(io::hash_of(all)));
-  return digits;
+  return io::hash_of(all);
 }
 
 }  // namespace lgms::nn

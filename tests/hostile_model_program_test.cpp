@@ -6,11 +6,13 @@
 #include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/model_file.h"
 #include "tests/support/folder.h"
+#include "tests/support/models.h"
 #include "tests/support/program.h"
 #include "tests/support/testing.h"
 
 using namespace lgms;
 using testing::Outcome;
+using testing::untrained;
 namespace fs = std::filesystem;
 
 namespace {
@@ -18,15 +20,6 @@ namespace {
 const fs::path kGolden = fs::path(LGMS_TEST_DATA) / "golden";
 
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-ModelFile untrained() {
-  ModelFile model;
-  model.recipe.size = {32, 32};
-  model.classes = {"nucleus"};
-  model.training = "{}";
-  model.tensors = LGMSNet(model.config, 3).store().tensors();
-  return model;
-}
 
 // The least that a process may have to be certain that a claim was not believed: 400 MB of addresses, 20 s.
 Outcome run_small(const std::vector<std::string>& arguments) {

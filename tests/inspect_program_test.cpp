@@ -6,12 +6,14 @@
 #include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/model_file.h"
 #include "tests/support/folder.h"
+#include "tests/support/models.h"
 #include "tests/support/program.h"
 #include "tests/support/testing.h"
 
 using namespace lgms;
 using nlohmann::json;
 using testing::Outcome;
+using testing::untrained;
 namespace fs = std::filesystem;
 
 namespace {
@@ -20,15 +22,6 @@ const fs::path kGolden = fs::path(LGMS_TEST_DATA) / "golden";
 
 Outcome run(const std::vector<std::string>& arguments) { return testing::run_program(LGMS_PROGRAM, arguments); }
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-ModelFile untrained() {
-  ModelFile model;
-  model.recipe.size = {32, 32};
-  model.classes = {"nucleus"};
-  model.training = "{}";
-  model.tensors = LGMSNet(model.config, 3).store().tensors();
-  return model;
-}
 
 }  // namespace
 

@@ -16,6 +16,7 @@
 #include "core/transform/layout.h"
 #include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/model_file.h"
+#include "lgmsnet/verify.h"
 #include "nn/optimizer.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
@@ -39,8 +40,8 @@ class Workload {
  public:
   // A golden file: its weights, input and target.
   explicit Workload(const io::Safetensors& file, const std::string& path)
-      : net_(Config::from_json(file.metadata.contains("config") ? file.metadata.at("config") : "", path), weights(file),
-             path) {
+      : net_(Config::from_json(file.metadata.contains("config") ? file.metadata.at("config") : "", path),
+             weights_of(file), path) {
     const Tensor *input = file.find("input"), *target = file.find("target");
     check(input && target && input->numel() > 0, ErrorKind::model, "[", path,
           "] expected the tensors input and target");
@@ -85,13 +86,6 @@ class Workload {
   const Shape& shape() const { return input_.shape(); }
 
  private:
-  static NamedTensors weights(const io::Safetensors& file) {
-    NamedTensors weights;
-    for (const NamedTensor& t : file.tensors)
-      if (t.name.starts_with("weights.")) weights.push_back({t.name.substr(8), t.tensor});
-    return weights;
-  }
-
   LGMSNet net_;
   std::optional<nn::Optimizer> optimizer_;  // an inference has none
   Tensor input_, target_;

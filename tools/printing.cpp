@@ -2,23 +2,22 @@
 
 #include <cstdio>
 
+#include "core/io/bytes.h"
+
 namespace lgms::tools {
 
-// C0, DEL, and C1 as UTF-8 has it (c2 80 to c2 9f).
 std::string printable(std::string_view text, bool keep_lines) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
-    const bool control = byte < 0x20 || byte == 0x7f || (byte == 0xc2 && next >= 0x80 && next < 0xa0);
-    if (!control || (keep_lines && byte == '\n')) {
+    const std::optional<uint8_t> control = io::control_at(text, i);
+    if (!control || (keep_lines && text[i] == '\n')) {
       out += text[i];
       continue;
     }
     char code[8];
-    std::snprintf(code, sizeof code, "\\x%02x", byte == 0xc2 ? next : byte);
+    std::snprintf(code, sizeof code, "\\x%02x", *control);
     out += code;
-    if (byte == 0xc2) ++i;
+    if (*control >= 0x80) ++i;
   }
   return out;
 }

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,17 +11,10 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/io/files.h"
 
 namespace lgms::tools {
 namespace {
-
-// Whether the file that is open is the one that has the name: whoever had the lock before takes its file away.
-bool is_named(int descriptor, const std::filesystem::path& path) {
-  struct stat open {
-  }, named{};
-  return ::fstat(descriptor, &open) == 0 && ::lstat(path.c_str(), &named) == 0 && open.st_dev == named.st_dev &&
-         open.st_ino == named.st_ino;
-}
 
 // " (process 12)", or nothing where the file does not say.
 std::string owner(int descriptor) {
@@ -48,7 +40,7 @@ void RunLock::take(const std::filesystem::path& folder) {
       fail(ErrorKind::usage, "[", folder.string(), "] another training is at work in this folder", who,
            "; wait for it or choose another --out");
     }
-    if (is_named(descriptor_, path_)) break;
+    if (io::is_named(descriptor_, path_)) break;  // whoever had the lock before takes its file away
     ::close(std::exchange(descriptor_, -1));
   }
   // Only informs: it does not matter whether there is room for it.
@@ -59,7 +51,7 @@ void RunLock::take(const std::filesystem::path& folder) {
 
 RunLock::~RunLock() {
   if (descriptor_ < 0) return;
-  if (is_named(descriptor_, path_)) ::unlink(path_.c_str());
+  if (io::is_named(descriptor_, path_)) ::unlink(path_.c_str());
   ::close(descriptor_);
 }
 

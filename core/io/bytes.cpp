@@ -113,6 +113,13 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+std::optional<uint8_t> control_at(std::string_view text, size_t at) {
+  const auto byte = static_cast<uint8_t>(text[at]);
+  if (byte < 0x20 || byte == 0x7f) return byte;
+  const auto next = static_cast<uint8_t>(at + 1 < text.size() ? text[at + 1] : 0);
+  return byte == 0xc2 && next >= 0x80 && next < 0xa0 ? std::optional(next) : std::nullopt;
+}
+
 std::string decode_text(std::span<const uint8_t> bytes, const std::string& name, ErrorKind kind) {
   const auto marked = [&](std::initializer_list<uint8_t> mark) {
     return bytes.size() >= mark.size() && std::equal(mark.begin(), mark.end(), bytes.begin());

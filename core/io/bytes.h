@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -49,6 +50,10 @@ std::string decode_text(std::span<const uint8_t> bytes, const std::string& name,
 
 // Whether text is UTF-8: no stray bytes, no surrogates, no letter in more bytes than it needs.
 bool is_utf8(std::string_view text);
+
+// The control character (U+0000 to U+001F, U+007F to U+009F) that stands at text[at], in UTF-8; nothing where there is
+// another letter. One above U+007F takes two bytes.
+std::optional<uint8_t> control_at(std::string_view text, size_t at);
 
 // Reads little-endian numbers and ranges from the front of `bytes`. Going past the end throws Error{kind} that names
 // the file and what was being read.

@@ -12,12 +12,9 @@
 namespace lgms::io {
 namespace {
 
-// Of text in UTF-8: below U+0020, or U+007F to U+009F.
 bool has_control_character(std::string_view text) {
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<uint8_t>(text[i]);
-    if (byte < 0x20 || byte == 0x7f || (byte == 0xc2 && static_cast<uint8_t>(text[i + 1]) < 0xa0)) return true;
-  }
+  for (size_t i = 0; i < text.size(); ++i)
+    if (control_at(text, i)) return true;
   return false;
 }
 

@@ -1,6 +1,7 @@
 #include "core/io/files.h"
 
 #include <dirent.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -44,8 +45,7 @@ bool is_file(const fs::path& path, ErrorKind kind) { return look_at(path, kind) 
 bool is_folder(const fs::path& path, ErrorKind kind) { return look_at(path, kind) == Found::folder; }
 
 // With readdir: the iterators of std::filesystem end the process where memory runs out.
-std::vector<fs::path> files_in(const fs::path& folder, const std::function<bool(const fs::path&)>& accepts, bool hidden,
-                               bool folders) {
+std::vector<fs::path> entries_in(const fs::path& folder, const Accepts& accepts) {
   expect_no_nul(folder, ErrorKind::data);
   const auto expect = [&](bool ok, int reason) {
     check(ok, kind_for(reason, ErrorKind::data), '[', folder.native(),
@@ -53,19 +53,33 @@ std::vector<fs::path> files_in(const fs::path& folder, const std::function<bool(
   };
   const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), ::closedir);
   expect(entries != nullptr, errno);
-  std::vector<fs::path> files;
+  std::vector<fs::path> found;
   while (true) {
     errno = 0;
     const dirent* const entry = ::readdir(entries.get());
     if (entry == nullptr) break;
-    const fs::path path = folder / entry->d_name;
-    if ((entry->d_name[0] == '.' && !hidden) || !accepts(path)) continue;
-    std::error_code unknown;  // reading it will tell why
-    if (fs::is_directory(path, unknown) == folders) files.push_back(path);
+    const std::string_view name = entry->d_name;
+    fs::path path = folder / name;
+    if (name != "." && name != ".." && accepts(path)) found.push_back(std::move(path));
   }
   expect(errno == 0, errno);
-  std::sort(files.begin(), files.end());
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::vector<fs::path> files_in(const fs::path& folder, const Accepts& accepts) {
+  std::vector<fs::path> files = entries_in(
+      folder, [&](const fs::path& path) { return path.filename().native().front() != '.' && accepts(path); });
+  std::error_code unknown;  // reading it will tell why
+  std::erase_if(files, [&](const fs::path& path) { return fs::is_directory(path, unknown); });
   return files;
+}
+
+bool is_named(int descriptor, const fs::path& path) {
+  struct stat open {
+  }, named{};
+  return ::fstat(descriptor, &open) == 0 && ::lstat(path.c_str(), &named) == 0 && open.st_dev == named.st_dev &&
+         open.st_ino == named.st_ino;
 }
 
 std::string lower(std::string_view text) {
@@ -84,19 +98,20 @@ std::string file_name_of(std::string_view stem, std::string_view extension) {
   for (size_t i = 0; i < name.size() && name[i] == '.'; ++i) name[i] = '_';
   if (name.empty()) name += '_';
   if (name.size() + extension.size() > kLongestName) {
-    char hash[20];
-    std::snprintf(hash, sizeof hash, "~%016llx", static_cast<unsigned long long>(hash_of(stem)));
-    size_t keep = kLongestName - extension.size() - 17;
+    const std::string hash = text('~', hash_of(stem));
+    size_t keep = kLongestName - extension.size() - hash.size();
     while (keep > 0 && (static_cast<unsigned char>(name[keep]) & 0xc0) == 0x80) --keep;  // not within a letter of UTF-8
     name = name.substr(0, keep) + hash;
   }
   return name + std::string(extension);
 }
 
-uint64_t hash_of(std::string_view text) {
+std::string hash_of(std::string_view text) {
   uint64_t hash = 0xcbf29ce484222325;
   for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
+  char digits[17];
+  std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(hash));
+  return digits;
 }
 
 }  // namespace lgms::io

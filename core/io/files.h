@@ -21,12 +21,16 @@ Found look_at(const std::filesystem::path& path, ErrorKind kind = ErrorKind::dat
 bool is_file(const std::filesystem::path& path, ErrorKind kind = ErrorKind::data);
 bool is_folder(const std::filesystem::path& path, ErrorKind kind = ErrorKind::data);
 
-// What a folder holds and `accepts` takes by its name, sorted: everything but folders, also what cannot be read (links
-// that lead nowhere), so that whoever reads it says so. Hidden files (".x", as the "._x" that macOS leaves) are passed
-// over unless `hidden`. folders: those instead. Throws Error{data} where the folder cannot be read.
-std::vector<std::filesystem::path> files_in(const std::filesystem::path& folder,
-                                            const std::function<bool(const std::filesystem::path&)>& accepts,
-                                            bool hidden = false, bool folders = false);
+using Accepts = std::function<bool(const std::filesystem::path&)>;
+// Everything in a folder that `accepts` takes by its name, sorted: files, folders, hidden ones, and what cannot be
+// looked at. Throws Error{data} where the folder cannot be read.
+std::vector<std::filesystem::path> entries_in(const std::filesystem::path& folder, const Accepts& accepts);
+// Of these what may be an input: everything but folders, also what cannot be read (links that lead nowhere), so that
+// whoever reads it says so. Hidden files (".x", as the "._x" that macOS leaves) are passed over.
+std::vector<std::filesystem::path> files_in(const std::filesystem::path& folder, const Accepts& accepts);
+
+// Whether the file that is open has this name: it may have been renamed or removed since. A link has a name of its own.
+bool is_named(int descriptor, const std::filesystem::path& path);
 
 // The ending of a name, ".png", in lower case; empty where it has none.
 std::string lower_extension(const std::filesystem::path& path);
@@ -41,7 +45,7 @@ std::string file_name_of(std::string_view stem, std::string_view extension);
 // Throws Error{kind} where a path holds a NUL, at which the system would cut it short.
 void expect_no_nul(const std::filesystem::path& path, ErrorKind kind);
 
-// 64-bit FNV-1a: tells texts apart, guards against nothing.
-uint64_t hash_of(std::string_view text);
+// 64-bit FNV-1a as 16 hexadecimal digits: tells texts apart, guards against nothing.
+std::string hash_of(std::string_view text);
 
 }  // namespace lgms::io

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "core/io/bytes.h"
 
 namespace lgms::io {
 
@@ -55,16 +56,15 @@ std::string quoted(const std::string& text) {
   const std::string plain = nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   std::string out;
   for (size_t i = 0; i < plain.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(plain[i]), next = static_cast<unsigned char>(plain[i + 1]);
-    const bool c1 = byte == 0xc2 && next < 0xa0;
-    if (byte != 0x7f && !c1) {
+    const std::optional<uint8_t> control = control_at(plain, i);
+    if (!control) {
       out += plain[i];
       continue;
     }
     char code[8];
-    std::snprintf(code, sizeof code, "\\u%04x", unsigned{c1 ? next : byte});
+    std::snprintf(code, sizeof code, "\\u%04x", *control);
     out += code;
-    i += c1;
+    if (*control >= 0x80) ++i;
   }
   return out;
 }

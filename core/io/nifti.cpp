@@ -415,16 +415,6 @@ Source source_of(InputFile& file) {
   return [&file](std::span<uint8_t> into) { return file.read(into); };
 }
 
-// ---- names ----
-
-// The length of the name's .nii or .nii.gz, of any upper and lower case; 0 where it has neither.
-size_t ending_of(const std::string& name) {
-  const std::string lowered = lower(name);
-  for (const std::string_view ending : {".nii.gz", ".nii"})
-    if (name.size() > ending.size() && lowered.ends_with(ending)) return ending.size();
-  return 0;
-}
-
 // ---- writing ----
 
 // Bytes to a file, compressed or as they are. The compressed ones carry neither a name nor a time.
@@ -585,42 +575,6 @@ NiftiHeader make_nifti_header(const Size3& size, const Affine& affine) {
   std::copy_n(kMagic, 4, f.magic);
   bool swapped = false;
   return header_of(std::bit_cast<std::array<uint8_t, kHeaderBytes>>(f), "make_nifti_header", swapped);
-}
-
-std::string nifti_stem(const std::filesystem::path& path) {
-  const std::string name = path.filename().string();
-  return name.substr(0, name.size() - ending_of(name));
-}
-
-bool is_nifti_name(const std::filesystem::path& path) { return ending_of(path.filename().string()) > 0; }
-
-std::filesystem::path NiftiFolders::find(const std::filesystem::path& folder, const std::string& stem) {
-  namespace fs = std::filesystem;
-  const fs::path wanted = folder / (stem + ".nii");  // a stem may lead into another folder
-  const auto [found, fresh] = folders_.try_emplace(wanted.parent_path());
-  if (fresh) {
-    std::error_code error;
-    const fs::file_type type = fs::status(found->first, error).type();
-    check(type != fs::file_type::none || error == std::errc::filename_too_long,
-          kind_for(error.value(), ErrorKind::data), "[", found->first.string(),
-          "] the folder cannot be read: ", error.message());
-    if (type == fs::file_type::directory)
-      for (const fs::path& path : files_in(found->first, is_nifti_name, true))
-        found->second[nifti_stem(path)].push_back(path);
-  }
-  fs::path volume;
-  const auto same = found->second.find(nifti_stem(wanted));
-  if (same == found->second.end()) return volume;
-  std::sort(same->second.begin(), same->second.end());
-  for (const fs::path& path : same->second) {
-    std::error_code unknown;  // reading it will tell why
-    const fs::file_type type = fs::status(path, unknown).type();
-    if (type == fs::file_type::not_found || type == fs::file_type::directory) continue;
-    check(volume.empty(), ErrorKind::data, "[", volume.string(), "] expected one volume called \"", stem,
-          "\", got another, ", path.string(), "; remove or rename one of them");
-    volume = path;
-  }
-  return volume;
 }
 
 }  // namespace lgms::io

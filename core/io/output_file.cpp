@@ -44,10 +44,8 @@ OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
         "] expected to write a file, but a folder or a device has this name; choose another");
   constexpr int kMostWriters = 1000;  // of one file at once
   for (int n = 0; n < kMostWriters; ++n) {
-    char name[48];  // short, whatever the file is called
-    std::snprintf(name, sizeof name, ".lgms-%016llx-%d.tmp",
-                  static_cast<unsigned long long>(hash_of(path_.filename().native())), n);
-    if (take(path_.parent_path() / name)) return;
+    // Short, whatever the file is called.
+    if (take(path_.parent_path() / text(".lgms-", hash_of(path_.filename().native()), '-', n, ".tmp"))) return;
   }
   fail(ErrorKind::output, '[', path_.string(), "] is being written by ", kMostWriters,
        " others; remove .lgms-*.tmp in its folder");
@@ -66,11 +64,9 @@ bool OutputFile::take(const std::filesystem::path& name) {
     if (descriptor < 0) return false;
     // Where the file system has no locks, what was made here is ours and nothing else is.
     const bool locked = ::flock(descriptor, LOCK_EX | LOCK_NB) == 0, lockless = !locked && errno != EWOULDBLOCK;
-    struct stat held {
-    }, named{};
-    const bool ours = (locked || (made && lockless)) && ::fstat(descriptor, &held) == 0 &&
-                      ::lstat(name.c_str(), &named) == 0 && held.st_dev == named.st_dev &&
-                      held.st_ino == named.st_ino && S_ISREG(held.st_mode) && held.st_uid == ::geteuid();
+    struct stat held {};
+    const bool ours = (locked || (made && lockless)) && is_named(descriptor, name) && ::fstat(descriptor, &held) == 0 &&
+                      S_ISREG(held.st_mode) && held.st_uid == ::geteuid();
     if (ours && made) {
       descriptor_ = descriptor;
       return true;

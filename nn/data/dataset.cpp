@@ -1,6 +1,7 @@
 #include "nn/data/dataset.h"
 
 #include <algorithm>
+#include <set>
 
 #include "core/error.h"
 #include "core/io/files.h"
@@ -83,16 +84,15 @@ int64_t mask_classes(const fs::path& root) {
   int64_t k = 0;
   while (io::is_folder(masks / std::to_string(k))) ++k;
   check(k > 0, ErrorKind::data, "[", (masks / "0").string(), "] no such folder: expected the masks of the first class");
-  const auto is_class = [](const fs::path& path) {
-    const std::string name = path.filename().string();
-    return name.find_first_not_of("0123456789") == std::string::npos;
+  const auto is_number = [](const fs::path& path) {
+    return path.filename().native().find_first_not_of("0123456789") == std::string::npos;
   };
-  for (const bool folders : {false, true})
-    for (const fs::path& path : io::files_in(masks, is_class, false, folders))
-      check(folders && path.filename().string().size() < 9 && std::stoll(path.filename().string()) < k &&
-                path.filename().string() == std::to_string(std::stoll(path.filename().string())),
-            ErrorKind::data, "[", path.string(), "] expected folders 0, 1, ... of masks, one for each class; after ",
-            k - 1, " comes ", k, ", which is missing, a link that leads nowhere, or named otherwise");
+  std::set<std::string> expected;
+  for (int64_t i = 0; i < k; ++i) expected.insert(std::to_string(i));
+  for (const fs::path& path : io::entries_in(masks, is_number))
+    check(expected.contains(path.filename().string()), ErrorKind::data, "[", path.string(),
+          "] expected folders 0, 1, ... of masks, one for each class; after ", k - 1, " comes ", k,
+          ", which is missing, a link that leads nowhere, or named otherwise");
   return k;
 }
 
@@ -100,7 +100,6 @@ ImageFolder::ImageFolder(fs::path root, int64_t classes, std::optional<int> mask
     : root_(std::move(root)),
       classes_(classes),
       mask_threshold_(mask_threshold),
-      white_(white),
       read_picture_(white),
       names_(std::make_shared<Names>()) {}
 

@@ -34,7 +34,6 @@ class ImageFolder {
 
   const std::filesystem::path& root() const { return root_; }
   int64_t classes() const { return classes_; }
-  int white() const { return white_; }
   // Throw Error{data} where a folder holds no such file of this stem, or several.
   std::filesystem::path image_path(const std::string& stem) const;
   std::filesystem::path mask_path(const std::string& stem, int64_t k) const;
@@ -50,7 +49,6 @@ class ImageFolder {
   std::filesystem::path root_;
   int64_t classes_;
   std::optional<int> mask_threshold_;
-  int white_;
   io::PictureReader read_picture_;
   NoteOnce empty_;
   std::shared_ptr<Names> names_;

@@ -22,7 +22,8 @@ inline constexpr int kMaskMiddle = 127;
 //   inside, and at their edges nothing lies between.
 // - threshold: values above it are foreground, whatever they are.
 // Transparency that varies over the file is a mask too: alone where grey does not vary, else the two must agree. The
-// indices and the greys of a grey palette must agree. Colours (R, G, B not the same): two of them, one black.
+// indices and the greys of a grey palette must agree; of a palette with colours, index 0 must be darker than what is
+// foreground. Colours (R, G, B not the same): two of them, one black, and no threshold.
 // Throws Error{data} with the values found on everything else.
 Tensor mask_of(const io::StoredImage& image, const std::string& name, std::optional<int> threshold = {});
 
