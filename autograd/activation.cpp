@@ -19,7 +19,8 @@ Variable activation(const Variable& x, Activation kind) {
         const Tensor again = Tensor::empty(saved[0].shape(), saved[0].dtype());
         kernels::activation_forward(saved[0], kind, again);
         return again;
-      });
+      },
+      {});
 }
 
 }  // namespace lgms::autograd

@@ -119,6 +119,11 @@ Variable::Variable(Tensor value, bool requires_grad) : value_(std::move(value)),
 }
 
 Variable Variable::from_op(const char* op, Tensor value, std::vector<Variable> inputs, std::vector<Saved> saved,
+                           Backward backward) {
+  return from_op(op, std::move(value), std::move(inputs), std::move(saved), std::move(backward), {}, {});
+}
+
+Variable Variable::from_op(const char* op, Tensor value, std::vector<Variable> inputs, std::vector<Saved> saved,
                            Backward backward, Remake remake, std::vector<Saved> for_remake) {
   const bool needed =
       mode.recording && std::any_of(inputs.begin(), inputs.end(), [](const Variable& v) { return v.requires_grad(); });

@@ -31,10 +31,13 @@ class Variable {
   explicit Variable(Tensor value, bool requires_grad = false);
 
   // The result of an op: op names it; saved: what backward will read. With gradients off, or where no input needs one,
-  // nothing but the value is kept. remake: of an op that costs little; whoever saves its value saves this instead, and
-  // the value is made again. for_remake: what that reads beyond saved.
+  // nothing but the value is kept.
   static Variable from_op(const char* op, Tensor value, std::vector<Variable> inputs, std::vector<Saved> saved,
-                          Backward backward, Remake remake = {}, std::vector<Saved> for_remake = {});
+                          Backward backward);
+  // That of an op that costs little: whoever saves its value saves remake instead, and the value is made again.
+  // for_remake: what that reads beyond saved.
+  static Variable from_op(const char* op, Tensor value, std::vector<Variable> inputs, std::vector<Saved> saved,
+                          Backward backward, Remake remake, std::vector<Saved> for_remake);
 
   bool defined() const { return node_ != nullptr; }
   const Tensor& value() const { return value_; }

@@ -127,7 +127,7 @@ Value join(B& b, Value&& skip, Value&& below) {
 template <class B>
 typename B::Value forward(B& builder, const Config& config, typename B::Value x) {
   using V = typename B::Value;
-  const auto [c1, c2, c3, c4, c5] = config.dims;
+  const int64_t c1 = config.dims[0], c2 = config.dims[1], c3 = config.dims[2], c4 = config.dims[3];
   const auto& [enc4, enc5, dec5, dec4] = config.splits;
   const auto& depths = config.depths;
 

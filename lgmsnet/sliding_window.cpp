@@ -51,7 +51,7 @@ class Ring {
   // along axis a.
   void add(const Size3& start, const TensorView& logits, int flips, float factor) {
     const WindowPlan& p = plan_;
-    const auto [depth, height, width] = p.patch;
+    const int64_t depth = p.patch[0], height = p.patch[1], width = p.patch[2];
     const auto softmax = kernels::pick(kernels::softmax_forward_impls()).run;
     Context& context = Context::current();
     const Scratch lines(context.allocator(), context.threads() * width * k_ * int64_t{sizeof(float)});

@@ -74,11 +74,12 @@ TEST_CASE("dataset: images are PNG, JPEG or BMP, masks PNG or BMP, in upper or l
   const auto read = [&] { return ImageFolder{folder.path(), 1, 100}.read("a.b"); };
   const auto error = [&] { return testing::error_of(read); };
   put("grey.bmp", "masks/0/a.b.BMP");
-  for (const auto& [from, to] : std::vector<std::pair<const char*, const char*>>{{"rgb.png", "images/a.b.PNG"},
-                                                                                 {"baseline.jpg", "images/a.b.jpg"},
-                                                                                 {"grey.jpg", "images/a.b.JPEG"},
-                                                                                 {"rgb.bmp", "images/a.b.Bmp"},
-                                                                                 {"baseline.jpg", "images/a.b.png"}}) {
+  for (const auto& [from, as] : std::vector<std::pair<const char*, const char*>>{{"rgb.png", "images/a.b.PNG"},
+                                                                                   {"baseline.jpg", "images/a.b.jpg"},
+                                                                                   {"grey.jpg", "images/a.b.JPEG"},
+                                                                                   {"rgb.bmp", "images/a.b.Bmp"},
+                                                                                   {"baseline.jpg", "images/a.b.png"}}) {
+    const char* const to = as;  // clang 14 captures no structured binding
     CAPTURE(to);
     put(from, to);
     CHECK(read().image.shape() == Shape{5, 7, 3});

@@ -126,8 +126,9 @@ TEST_CASE("eval: ignore is no class, and two classes have two names") {
            {R"({"background": 0, "x": 1, "x": 2})", "x"},
            {R"({"0": "background", "1": "x", "2": ""})", "empty"},
            {R"({"0": "background", "1": "x", "2": "\u001b[31m"})", "control"}}) {
-    CAPTURE(labels);
-    io::write_file(bench / "data/dataset.json", "{\"labels\": " + labels + "}");
+    const std::string json = "{\"labels\": " + labels + "}";
+    CAPTURE(json);
+    io::write_file(bench / "data/dataset.json", json);
     const Outcome outcome = bench.eval_files();
     CAPTURE(outcome.err);
     CHECK(outcome.code == 3);

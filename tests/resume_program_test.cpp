@@ -200,8 +200,8 @@ TEST_CASE("resume: a checkpoint in which no run can stand is a bad model, exit 4
       io::Metadata changed = good;
       changed[key] = value;
       const Outcome refused = f.resume_with(changed);
-      CAPTURE(key);
-      CAPTURE(value);
+      const std::string line = key + '=' + value;
+      CAPTURE(line);
       CAPTURE(refused.err);
       CHECK(refused.code == 4);
       CHECK(contains(refused.err, "last.safetensors] " + key + ": expected "));
@@ -338,7 +338,7 @@ TEST_CASE("train: paths that cannot be looked at, pipes and devices end it at on
       std::vector<std::string> arguments{"train", "-t", "1"};
       for (const auto& [name, value] : options) arguments.insert(arguments.end(), {name, value});
       const Outcome outcome = testing::run_program(LGMS_PROGRAM, arguments);
-      CAPTURE(option);
+      CAPTURE(path);
       CAPTURE(outcome.err);
       CHECK(std::find(codes.begin(), codes.end(), outcome.code) != codes.end());
       CHECK(contains(outcome.err, path));

@@ -61,7 +61,7 @@ Tensor gather(const WindowPlan& plan, const Tensor& image, int64_t classes, cons
 
 // The whole padded volume in double: sums of w softmax and of w over all windows, divided, cropped.
 Tensor naive(const WindowPlan& plan, const Tensor& image, int64_t classes, const PatchNetwork& network) {
-  const auto [pd, ph, pw] = plan.padded;
+  const int64_t pd = plan.padded[0], ph = plan.padded[1], pw = plan.padded[2];
   std::vector<double> sums(static_cast<size_t>(pd * ph * pw * classes)), weights(static_cast<size_t>(pd * ph * pw));
   for (int64_t z : plan.starts[0])
     for (int64_t y : plan.starts[1])

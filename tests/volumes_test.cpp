@@ -58,7 +58,7 @@ TEST_CASE("datalist: the Decathlon's, MONAI's and nnU-Net's forms") {
 
 TEST_CASE("datalist: anything else is an error that names file and key") {
   const std::string deep = std::string(1'000'000, '[') + std::string(1'000'000, ']');  // to be refused, not walked
-  for (const auto& [json, part] : std::vector<std::pair<std::string, std::string>>{
+  for (const auto& [list, part] : std::vector<std::pair<std::string, std::string>>{
            {"", "not JSON"},
            {"[1, 2]", "[1,2]"},
            {R"({"training": 5})", "training"},
@@ -80,6 +80,7 @@ TEST_CASE("datalist: anything else is an error that names file and key") {
            {R"({"labels": {"0": "x", "1": "\n"}})", "control"},
            {R"({"training": )" + deep + "}", "64 levels"},
            {R"({"training": [{"image": "a", "label": )" + deep + "}]}", "64 levels"}}) {
+    const std::string& json = list;  // clang 14 captures no structured binding
     CAPTURE(json);
     const std::string error = error_of([&] { parse(json); });
     CAPTURE(error);
