@@ -90,6 +90,8 @@ TEST_CASE("eval: label files against the truth, in mm of the files") {
   REQUIRE(bench.eval_files({"--out", bench / "one", "--worst", "1"}).code == 0);
   CHECK(fs::exists(bench / "one/worst/1_a.png"));
   CHECK(!fs::exists(bench / "one/worst/2_b.png"));
+  REQUIRE(bench.eval_files({"--out", bench / "one", "--worst", "0"}).code == 0);
+  CHECK(!fs::exists(bench / "one/worst/1_a.png"));  // not of this evaluation
   Tensor nearly = bench.labels(0, 2);
   nearly.data<uint8_t>()[3 * 80] = 1;
   bench.write_labels("predicted/b.nii", nearly);

@@ -36,8 +36,32 @@ TEST_CASE("program: help lists every verb; nonsense is usage, exit 2") {
   }
   CHECK(contains(run({"--version"}).out, "lgmsnet "));
   CHECK(run({}).code == 2);
-  CHECK(run({"segment"}).code == 2);
+  const Outcome verb = run({"segment"});
+  CHECK(verb.code == 2);
+  CHECK(contains(verb.err, "lgmsnet: expected train, "));
+  CHECK(contains(verb.err, "got segment"));
   CHECK(run({"verify", (kGolden / "net_2d.safetensors").string(), "--dtype", "f16"}).code == 2);
+}
+
+TEST_CASE("program: a whole number is what was typed, not octal, and not below zero by wrapping") {
+  for (const std::vector<std::string>& wrong :
+       std::vector<std::vector<std::string>>{{"devices", "-t", "010"},
+                                             {"devices", "-t", "0x1"},
+                                             {"devices", "-t", ""},
+                                             {"gradcheck", "-t", "1.0"},
+                                             {"bench", "--runs", "010"},
+                                             {"bench", "--size", "100"},
+                                             {"summary", "--size", "96", "096"},
+                                             {"summary", "--size", "100"},
+                                             {"train", "--data", "x", "--out", "y", "--seed", "-1"}}) {
+    const Outcome outcome = run(wrong);
+    CAPTURE(outcome.err);
+    CHECK(outcome.code == 2);
+    CHECK(contains(outcome.err, "lgmsnet: "));
+    CHECK(contains(outcome.err, wrong[wrong.size() - 2].starts_with("-") ? wrong[wrong.size() - 2].substr(1) : "--size"));
+    CHECK(contains(outcome.err, wrong.back()));
+  }
+  CHECK(run({"devices", "-t", "0"}).code == 0);
 }
 
 TEST_CASE("verify: a golden file passes, one changed weight ends with 6, absent groups are shown as absent") {

@@ -109,6 +109,9 @@ TEST_CASE("predict: bad models are 4, unwritable folders 1, missing arguments 2"
   CHECK(bench.predict({bench.picture(0)}).code == 4);  // no model
   bench.model();
   CHECK(bench.predict({}).code == 2);
+  const Outcome volume = bench.predict({LGMS_TEST_DATA "/phantom/imagesTr/phantom_00.nii.gz"});
+  CHECK(volume.code == 3);
+  CHECK(contains(volume.err, "for a 2D model, got a volume"));
   io::write_file(bench / "out", std::string_view("a file"));
   CHECK(bench.predict({bench.picture(0)}).code == 1);
   const io::Bytes bytes = io::read_file(bench / "model.safetensors");

@@ -127,7 +127,7 @@ TEST_CASE("resume: an option in config.json is held to what the command line is,
     const Outcome refused = f.train("new", {"--network", f / "net.json", option, value});
     CAPTURE(refused.err);
     CHECK(refused.code == 2);
-    CHECK(contains(refused.err, "[train] " + option + ": expected "));
+    CHECK(contains(refused.err, option + ": expected "));
     CHECK(contains(refused.err, "got " + value));
     CHECK(!fs::exists(f / "new"));
   }

@@ -26,7 +26,7 @@ namespace {
 
 struct Arguments {
   std::string file, config = "2d", outputs;
-  int64_t size = 256, batch = 1;
+  int64_t size = 0, batch = 1;
   int runs = 20;
   bool train = false, checkpointing = false, json = false, interactive = false;
   Machine machine;
@@ -136,9 +136,12 @@ void print(const io::Json& r) {
 
 void bench(const Arguments& a) {
   Session session(a.machine);
+  const Config config = Config::named(a.config);
+  const int64_t size = a.size > 0 ? a.size : config.rank == 3 ? 96 : 256;
+  check(size % 32 == 0, ErrorKind::usage, "[bench] --size: expected a multiple of 32, got ", size);
   std::optional<Workload> workload;
   if (a.file.empty())
-    workload.emplace(Config::named(a.config), a.batch, a.size);
+    workload.emplace(config, a.batch, size);
   else
     about_model(a.file, [&] { workload.emplace(io::read_safetensors(a.file), a.file); });
 
@@ -178,9 +181,8 @@ void add_bench(CLI::App& program) {
   auto a = std::make_shared<Arguments>();
   app->add_option("file", a->file, "Golden file with weights, input and target; default: fresh weights, random input");
   app->add_option("--config", a->config, "Without a file: 2d, 3d, 3d-l0, 3d-l1 or 3d-l2")->capture_default_str();
-  app->add_option("--size", a->size, "Without a file: every side of the input, a multiple of 32")
-      ->check(CLI::Range(32, 4096))
-      ->capture_default_str();
+  app->add_option("--size", a->size, "Without a file: every side of the input, a multiple of 32; default: 256, 3D: 96")
+      ->check(CLI::Range(32, 4096));
   app->add_option("--batch", a->batch, "Without a file: images in the input")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();

@@ -161,7 +161,8 @@ void add_eval(CLI::App& program) {
       ->check(CLI::IsMember({"exclude", "one", "zero"}))
       ->capture_default_str();
   app->add_option("--out", a->out, "Volumes: folder for summary.json, per_case.csv and worst/RANK_STEM.png");
-  app->add_option("--worst", a->worst, "Volumes: so many cases, of the lowest foreground Dice, are drawn into --out")
+  app->add_option("--worst", a->worst,
+                  "Volumes: so many cases, of the lowest foreground Dice, are drawn into --out; those drawn before go")
       ->check(CLI::Range(0, 1000))
       ->capture_default_str();
   app->add_flag("--network-size", a->network_size,

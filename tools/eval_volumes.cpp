@@ -74,7 +74,7 @@ class Worst {
   }
   // 1_STEM.png, 2_STEM.png, ...: the slices with the largest disagreement.
   void draw(const fs::path& folder) const {
-    if (kept_.empty()) return;
+    if (kept_.empty() && io::look_at(folder, ErrorKind::output) == io::Found::nothing) return;
     io::ensure_directory(folder);
     const auto is_ranked = [](const fs::path& path) {
       const std::string name = path.filename().string();

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/io/files.h"
 #include "core/io/image.h"
+#include "core/io/nifti.h"
 #include "core/io/npy.h"
 #include "core/io/output_file.h"
 #include "core/process_memory.h"
@@ -102,6 +103,13 @@ void predict(PredictArguments& a, const CLI::App& app) {
                    {"--tta", "--overlap", "--patch", "--blending", "--keep-largest", "--min-volume", "--max-memory",
                     "--dry-run", "--preview", "--statistics"},
                    "is for 3D models, this one is 2D");
+  for (const fs::path input : a.inputs) {
+    const bool other = volumes ? io::is_image_name(input) : io::is_nifti_name(input);
+    std::error_code unknown;  // reading it will tell why
+    check(!other || fs::is_directory(input, unknown), ErrorKind::data, "[", input.string(),
+          volumes ? "] expected a volume (.nii, .nii.gz) for a 3D model, got a picture"
+                  : "] expected a picture (PNG, JPEG, BMP) for a 2D model, got a volume");
+  }
   volumes ? predict_volumes(a, std::move(file)) : predict_images(a, std::move(file));
 }
 

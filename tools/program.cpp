@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cstdio>
 #include <iostream>
 #include <new>
@@ -28,6 +29,23 @@ void flush_results() {
         "[stdout] could not write the results; is the disk full?");
 }
 
+// Whole numbers must be what was typed: CLI11 takes 010 for 8, and -1 and 2^64 for the largest number without a sign.
+template <class T>
+std::string wrong_number(const std::string& typed) {
+  T number{};
+  const char* const end = typed.data() + typed.size();
+  const auto [stop, error] = std::from_chars(typed.data(), end, number);
+  const bool whole = error == std::errc() && stop == end && text(number) == typed;
+  return whole ? "" : text("expected a whole number", T(-1) < 0 ? "" : " from 0", ", got ", typed);
+}
+void expect_whole_numbers(CLI::App& verb) {
+  for (CLI::Option* const option : verb.get_options()) {
+    const std::string type = option->get_type_name();
+    if (type.starts_with("UINT")) option->check(wrong_number<uint64_t>, "");
+    if (type.starts_with("INT")) option->check(wrong_number<int64_t>, "");
+  }
+}
+
 // Parses the arguments, which runs the verb.
 int run(int argc, const char* const* argv) {
   CLI::App program(
@@ -41,6 +59,19 @@ int run(int argc, const char* const* argv) {
   for (const auto add : {add_train, add_eval, add_predict, add_summary, add_info, add_convert, add_verify,
                          add_gradcheck, add_bench, add_devices})
     add(program);
+  std::string verbs;
+  bool known = argc > 1 && argv[1][0] == '-';
+  for (CLI::App* const verb : program.get_subcommands([](CLI::App*) { return true; })) {
+    expect_whole_numbers(*verb);
+    known |= argc > 1 && verb->get_name() == argv[1];
+    verbs.append(verbs.empty() ? "" : ", ").append(verb->get_name());
+  }
+  check(known, ErrorKind::usage, "expected ", verbs, ", got ", argc < 2 ? "nothing" : argv[1], "; see lgmsnet --help");
+  program.failure_message([](const CLI::App* app, const CLI::Error& e) {
+    const auto chosen = app->get_subcommands();
+    return text("lgmsnet: ", e.what(), "; see lgmsnet ", chosen.empty() ? "" : chosen.front()->get_name() + ' ',
+                "--help\n");
+  });
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& e) {  // --help and --version too

@@ -42,6 +42,8 @@ Shape input_shape(const Options& o, const Config& config) {
   std::vector<int64_t> size = o.size.empty() ? std::vector<int64_t>{rank == 3 ? 96 : 256} : o.size;
   if (size.size() == 1) size.assign(rank, size[0]);
   check(size.size() == rank, ErrorKind::usage, "[--size] expected 1 or ", rank, " sides, got ", size.size());
+  for (const int64_t side : size)
+    check(side > 0 && side % 32 == 0, ErrorKind::usage, "[--size] expected multiples of 32, got ", side);
   return rank == 3 ? Shape{o.batch, size[0], size[1], size[2], config.in_channels}
                    : Shape{o.batch, 1, size[0], size[1], config.in_channels};
 }
