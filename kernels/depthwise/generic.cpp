@@ -7,7 +7,7 @@ namespace {
 
 struct Four {
   using v = float __attribute__((vector_size(16)));
-  using unaligned = float __attribute__((vector_size(16), aligned(4), may_alias));
+  typedef float unaligned __attribute__((vector_size(16), aligned(4), may_alias));  // of `using` clang loses aligned
   static constexpr int L = 4;
 
   template <bool full>

@@ -33,6 +33,6 @@ std::vector<Point> stop_recording();
 // signal or more than `seconds` for one fault is wrong too. Returns lines that tell the fault and what was wrong, at
 // most 20.
 std::vector<std::string> sweep(Call call, const std::vector<Fault>& faults,
-                               const std::function<std::string(Fault fault)>& try_one, unsigned seconds = 20);
+                               const std::function<std::string(Fault fault)>& try_one, unsigned seconds = 120);
 
 }  // namespace lgms::testing
