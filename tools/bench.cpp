@@ -1,5 +1,4 @@
 // lgmsnet bench: the time and memory of the whole network. bench/compare.py drives it in turns with PyTorch.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -176,24 +175,22 @@ void bench(const Arguments& a) {
 
 }  // namespace
 
-void add_bench(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("bench", "Measure an inference or a training step of the whole network");
+void add_bench(CommandLine& program) {
+  const Verb verb = program.add_verb("bench", "Measure an inference or a training step of the whole network");
   auto a = std::make_shared<Arguments>();
-  app->add_option("file", a->file, "Golden file with weights, input and target; default: fresh weights, random input");
-  app->add_option("--config", a->config, "Without a file: 2d, 3d, 3d-l0, 3d-l1 or 3d-l2")->capture_default_str();
-  app->add_option("--size", a->size, "Without a file: every side of the input, a multiple of 32; default: 256, 3D: 96")
-      ->check(CLI::Range(32, 4096));
-  app->add_option("--batch", a->batch, "Without a file: images in the input")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  app->add_flag("--train", a->train, "A training step: forward, loss, backward, optimiser (2D: SGD, 3D: AdamW)");
-  app->add_flag("--checkpointing", a->checkpointing, "With --train: less memory, more time");
-  app->add_option("--runs", a->runs, "Measured runs")->check(CLI::Range(1, 100000))->capture_default_str();
-  app->add_flag("--json", a->json, "Print JSON, with all samples");
-  app->add_option("--outputs", a->outputs, "Write the outputs of the first run (safetensors)");
-  app->add_flag("--interactive", a->interactive, "Print \"ready\", then make one run per line of standard input");
-  add_machine(*app, a->machine);
-  app->callback([a] { bench(*a); });
+  verb.add("file", a->file, "Golden file with weights, input and target; default: fresh weights, random input");
+  verb.add("--config", a->config, "Without a file: 2d, 3d, 3d-l0, 3d-l1 or 3d-l2").shows_default();
+  verb.add("--size", a->size, "Without a file: every side of the input, a multiple of 32; default: 256, 3D: 96")
+      .range(32, 4096);
+  verb.add("--batch", a->batch, "Without a file: images in the input").range(1, 1024).shows_default();
+  verb.add_flag("--train", a->train, "A training step: forward, loss, backward, optimiser (2D: SGD, 3D: AdamW)");
+  verb.add_flag("--checkpointing", a->checkpointing, "With --train: less memory, more time");
+  verb.add("--runs", a->runs, "Measured runs").range(1, 100000).shows_default();
+  verb.add_flag("--json", a->json, "Print JSON, with all samples");
+  verb.add("--outputs", a->outputs, "Write the outputs of the first run (safetensors)");
+  verb.add_flag("--interactive", a->interactive, "Print \"ready\", then make one run per line of standard input");
+  add_machine(verb, a->machine);
+  verb.action([a] { bench(*a); });
 }
 
 }  // namespace lgms::tools

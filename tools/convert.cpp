@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 
@@ -55,30 +54,27 @@ void run(const Options& o) {
 
 }  // namespace
 
-void add_convert(CLI::App& program) {
+void add_convert(CommandLine& program) {
   auto o = std::make_shared<Options>();
-  CLI::App* verb = program.add_subcommand(
+  const Verb verb = program.add_verb(
       "convert", "PyTorch checkpoint (.pth, zip format) to a model file; nothing in the checkpoint is executed");
-  verb->add_option("in", o->in, "checkpoint, .pth")->required();
-  verb->add_option("-o,--output", o->out, "model to write, .safetensors")->required();
-  verb->add_option("--recipe", o->recipe,
-                   "paper-2d, paper-3d (weights of the published training code), default-2d or default-3d")
-      ->check(CLI::IsMember({"default-2d", "paper-2d", "default-3d", "paper-3d"}))
-      ->required();
-  verb->add_option("--size", o->size,
-                   "side of the network's input, or height and width (default 256); 3D: depth, height and width of the "
-                   "patch (default 96)")
-      ->expected(1, 3)
-      ->check([](const std::string& s) {
-        const long side = std::strtol(s.c_str(), nullptr, 10);
-        return side > 0 && side % 32 == 0 && side <= 16384 ? "" : "expected a multiple of 32, got " + s;
-      });
-  verb->add_option("--white", o->white,
-                   "2D: the sample of a picture's file that is white; default: the largest of its depth, 255 or 65535")
-      ->check(CLI::Range(1, 65535));
-  verb->add_option("--classes", o->classes, "names of the classes");
-  add_threads(*verb, o->machine);
-  verb->callback([o] { run(*o); });
+  verb.add("in", o->in, "checkpoint, .pth").required();
+  verb.add("-o,--output", o->out, "model to write, .safetensors").required();
+  verb.add("--recipe", o->recipe,
+           "paper-2d, paper-3d (weights of the published training code), default-2d or default-3d")
+      .one_of({"default-2d", "paper-2d", "default-3d", "paper-3d"})
+      .required();
+  verb.add("--size", o->size,
+           "side of the network's input, or height and width (default 256); 3D: depth, height and width of the "
+           "patch (default 96)")
+      .values(1, 3)
+      .multiples_of(32, 16384);
+  verb.add("--white", o->white,
+           "2D: the sample of a picture's file that is white; default: the largest of its depth, 255 or 65535")
+      .range(1, 65535);
+  verb.add("--classes", o->classes, "names of the classes");
+  add_threads(verb, o->machine);
+  verb.action([o] { run(*o); });
 }
 
 }  // namespace lgms::tools

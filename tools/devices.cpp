@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -11,13 +10,13 @@
 
 namespace lgms::tools {
 
-void add_devices(CLI::App& program) {
+void add_devices(CommandLine& program) {
   auto json = std::make_shared<bool>(false);
   auto machine = std::make_shared<Machine>();
-  CLI::App* verb = program.add_subcommand("devices", "What this machine and this build can compute on");
-  verb->add_flag("--json", *json, "print JSON");
-  add_threads(*verb, *machine);
-  verb->callback([json, machine] {
+  const Verb verb = program.add_verb("devices", "What this machine and this build can compute on");
+  verb.add_flag("--json", *json, "print JSON");
+  add_threads(verb, *machine);
+  verb.action([json, machine] {
     if (*json) {
       std::cout << io::Json::object(
                        {{"cpu", cpu_name()}, {"cpus", available_cpus()}, {"isa", name_of(best_isa())}, {"cuda", false}})

@@ -1,7 +1,6 @@
 // lgmsnet eval: scores of a model on labelled images. Volumes: eval_volumes.cpp.
 #include "tools/eval.h"
 
-#include <CLI/CLI.hpp>
 #include <iomanip>
 #include <iostream>
 #include <memory>
@@ -123,64 +122,61 @@ void eval_pictures(const EvalArguments& a, ModelFile file) {
 }
 
 // What each rank knows; anything else that is given is a mistake, not to be passed over.
-void eval(const EvalArguments& a, const CLI::App& app) {
+void eval(const EvalArguments& a, Verb verb) {
   const std::vector<std::string> flat{"--network-size", "--threshold", "--mask-threshold", "--white"},
       solid{"--tolerance", "--empty-policy", "--out", "--worst"};
   check(a.model.empty() != a.predictions.empty(), ErrorKind::usage,
         "[eval] expected either --model or --predictions, got ", a.model.empty() ? "neither" : "both");
   if (!a.predictions.empty()) {
-    refuse_options(app, flat, "is for pictures");
+    verb.refuse(flat, "is for pictures");
     return eval_label_files(a);
   }
   ModelFile file = load_model(a.model, a.recipe);
   if (file.config.rank == 2) {
-    refuse_options(app, solid, "is for volumes, the model is 2D; --json prints all scores of pictures");
+    verb.refuse(solid, "is for volumes, the model is 2D; --json prints all scores of pictures");
     return eval_pictures(a, std::move(file));
   }
-  refuse_options(app, flat, "is for pictures, the model is 3D");
+  verb.refuse(flat, "is for pictures, the model is 3D");
   eval_volume_model(a, std::move(file));
 }
 
 }  // namespace
 
-void add_eval(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("eval", "Score a model, or label files, against the truth");
+void add_eval(CommandLine& program) {
+  const Verb verb = program.add_verb("eval", "Score a model, or label files, against the truth");
   auto a = std::make_shared<EvalArguments>();
-  app->add_option("-m,--model", a->model, "Model file (safetensors)");
-  app->add_option("--predictions", a->predictions, "Volumes: score the labels STEM.nii.gz of this folder, no model");
-  app->add_option("--data", a->data,
-                  "Folder of images/STEM.png (.jpg, .bmp) and masks/K/STEM.png (.bmp); volumes: of imagesTr and "
-                  "labelsTr/STEM.nii.gz")
-      ->required();
-  app->add_option("--list", a->list, "List of stems, or a datalist (.json), relative to --data unless absolute")
-      ->capture_default_str();
-  app->add_option("--tolerance", a->tolerance, "Volumes: of the surface Dice, mm")
-      ->check(CLI::Range(0.0, 1e6))
-      ->capture_default_str();
-  app->add_option("--empty-policy", a->empty_policy, "Volumes: what a score that is 0 / 0 counts as")
-      ->check(CLI::IsMember({"exclude", "one", "zero"}))
-      ->capture_default_str();
-  app->add_option("--out", a->out, "Volumes: folder for summary.json, per_case.csv and worst/RANK_STEM.png");
-  app->add_option("--worst", a->worst,
-                  "Volumes: so many cases, of the lowest foreground Dice, are drawn into --out; those drawn before go")
-      ->check(CLI::Range(0, 1000))
-      ->capture_default_str();
-  app->add_flag("--network-size", a->network_size,
+  verb.add("-m,--model", a->model, "Model file (safetensors)");
+  verb.add("--predictions", a->predictions, "Volumes: score the labels STEM.nii.gz of this folder, no model");
+  verb.add("--data", a->data,
+           "Folder of images/STEM.png (.jpg, .bmp) and masks/K/STEM.png (.bmp); volumes: of imagesTr and "
+           "labelsTr/STEM.nii.gz")
+      .required();
+  verb.add("--list", a->list, "List of stems, or a datalist (.json), relative to --data unless absolute")
+      .shows_default();
+  verb.add("--tolerance", a->tolerance, "Volumes: of the surface Dice, mm").range(0.0, 1e6).shows_default();
+  verb.add("--empty-policy", a->empty_policy, "Volumes: what a score that is 0 / 0 counts as")
+      .one_of({"exclude", "one", "zero"})
+      .shows_default();
+  verb.add("--out", a->out, "Volumes: folder for summary.json, per_case.csv and worst/RANK_STEM.png");
+  verb.add("--worst", a->worst,
+           "Volumes: so many cases, of the lowest foreground Dice, are drawn into --out; those drawn before go")
+      .range(0, 1000)
+      .shows_default();
+  verb.add_flag("--network-size", a->network_size,
                 "Score on the grid of the network's input, as the training log does");
-  app->add_option("--threshold", a->threshold, "Foreground above this probability; default: the model's")
-      ->check(CLI::Range(0.0, 1.0));
-  app->add_option("--mask-threshold", a->mask_threshold,
-                  "What of a mask file is above this value, or palette index, is foreground; default: the model's, "
-                  "else what the file says by itself")
-      ->check(CLI::Range(0, 65534));
-  app->add_option("--white", a->white,
-                  "The sample of a picture's file that is white; default: the model's; 0: the largest of its depth")
-      ->check(CLI::Range(0, 65535));
-  app->add_option("--recipe", a->recipe, "For a model file that has none")
-      ->check(CLI::IsMember({"default-2d", "paper-2d", "default-3d", "paper-3d"}));
-  app->add_flag("--json", a->json, "Print JSON, with the scores of every case");
-  add_machine(*app, a->machine);
-  app->callback([a, app] { eval(*a, *app); });
+  verb.add("--threshold", a->threshold, "Foreground above this probability; default: the model's").range(0.0, 1.0);
+  verb.add("--mask-threshold", a->mask_threshold,
+           "What of a mask file is above this value, or palette index, is foreground; default: the model's, "
+           "else what the file says by itself")
+      .range(0, 65534);
+  verb.add("--white", a->white,
+           "The sample of a picture's file that is white; default: the model's; 0: the largest of its depth")
+      .range(0, 65535);
+  verb.add("--recipe", a->recipe, "For a model file that has none")
+      .one_of({"default-2d", "paper-2d", "default-3d", "paper-3d"});
+  verb.add_flag("--json", a->json, "Print JSON, with the scores of every case");
+  add_machine(verb, a->machine);
+  verb.action([a, verb] { eval(*a, verb); });
 }
 
 }  // namespace lgms::tools

@@ -1,6 +1,5 @@
 #include "autograd/gradcheck.h"
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
 #include <iostream>
@@ -141,19 +140,18 @@ void run(double tolerance, bool json, const Machine& machine) {
 
 }  // namespace
 
-void add_gradcheck(CLI::App& program) {
+void add_gradcheck(CommandLine& program) {
   struct Options {
     double tolerance = 1e-6;
     bool json = false;
     Machine machine;
   };
   auto o = std::make_shared<Options>();
-  CLI::App* verb = program.add_subcommand("gradcheck", "Every op's gradient against central differences in double");
-  verb->add_option("--tolerance", o->tolerance, "largest |analytic - numeric| / max(1, |analytic|, |numeric|)")
-      ->capture_default_str();
-  verb->add_flag("--json", o->json, "print JSON");
-  add_machine(*verb, o->machine);
-  verb->callback([o] { run(o->tolerance, o->json, o->machine); });
+  const Verb verb = program.add_verb("gradcheck", "Every op's gradient against central differences in double");
+  verb.add("--tolerance", o->tolerance, "largest |analytic - numeric| / max(1, |analytic|, |numeric|)").shows_default();
+  verb.add_flag("--json", o->json, "print JSON");
+  add_machine(verb, o->machine);
+  verb.action([o] { run(o->tolerance, o->json, o->machine); });
 }
 
 }  // namespace lgms::tools

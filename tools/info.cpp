@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -51,14 +50,14 @@ void run(const Options& o) {
 
 }  // namespace
 
-void add_info(CLI::App& program) {
+void add_info(CommandLine& program) {
   auto o = std::make_shared<Options>();
-  CLI::App* verb = program.add_subcommand("info", "What a model file holds: configuration, recipe, classes, training");
-  verb->add_option("file", o->file, "model, .safetensors")->required();
-  verb->add_flag("--tensors", o->tensors, "list every tensor");
-  verb->add_flag("--json", o->json, "print JSON");
-  add_threads(*verb, o->machine);
-  verb->callback([o] { run(*o); });
+  const Verb verb = program.add_verb("info", "What a model file holds: configuration, recipe, classes, training");
+  verb.add("file", o->file, "model, .safetensors").required();
+  verb.add_flag("--tensors", o->tensors, "list every tensor");
+  verb.add_flag("--json", o->json, "print JSON");
+  add_threads(verb, o->machine);
+  verb.action([o] { run(*o); });
 }
 
 }  // namespace lgms::tools

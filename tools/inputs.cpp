@@ -26,18 +26,6 @@ fs::path place_of(const fs::path& path) {
 
 }  // namespace
 
-std::vector<std::string> words_of(const CLI::App& app, std::string_view option) {
-  for (const CLI::Option* o : app.get_options())
-    for (const std::string& name : o->get_lnames())
-      if (option.substr(2) == name) return o->results();
-  return {};
-}
-
-void refuse_options(const CLI::App& app, const std::vector<std::string>& options, const std::string& why) {
-  for (const std::string& option : options)
-    check(!given(app, option), ErrorKind::usage, "[", app.get_name(), "] ", option, ' ', why);
-}
-
 std::vector<fs::path> files_of(const std::vector<std::string>& inputs, const std::string& kinds,
                                const std::function<bool(const fs::path&)>& accepts) {
   std::vector<fs::path> files;

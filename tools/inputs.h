@@ -1,6 +1,5 @@
 #pragma once
 // What the verbs that go through files share: finding them, keeping their results apart, going on after a bad one.
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -10,13 +9,6 @@
 #include "tools/status_line.h"
 
 namespace lgms::tools {
-
-// What was typed for the option, "--patch"; nothing where it was not given. (CLI::App::count ends the process where
-// memory runs out.)
-std::vector<std::string> words_of(const CLI::App& app, std::string_view option);
-inline bool given(const CLI::App& app, std::string_view option) { return !words_of(app, option).empty(); }
-// Throws Error{usage} where one of these options was given: "[predict] --patch " and why.
-void refuse_options(const CLI::App& app, const std::vector<std::string>& options, const std::string& why);
 
 // The files named and, of the folders named, those that `accepts`, as io::files_in finds them. kinds: what a folder
 // should hold, for the message. Throws Error{data} where a folder cannot be read, Error{usage} where it holds none.

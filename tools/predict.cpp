@@ -1,7 +1,6 @@
 // lgmsnet predict: masks of images.
 #include "tools/predict.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 
@@ -91,18 +90,17 @@ ModelFile load_lean(const PredictArguments& a) {
 }
 
 // What each rank of models knows; anything else that is given is a mistake, not to be passed over.
-void predict(PredictArguments& a, const CLI::App& app) {
+void predict(PredictArguments& a, Verb verb) {
   const ProcessMemory before = process_memory();
   a.program_bytes = before.anonymous + before.mapped;
   ModelFile file = load_lean(a);
   const bool volumes = file.config.rank == 3;
   if (volumes)
-    refuse_options(app, {"--overlay", "--native-size", "--threshold", "--white"}, "is for 2D models, this one is 3D");
+    verb.refuse({"--overlay", "--native-size", "--threshold", "--white"}, "is for 2D models, this one is 3D");
   else
-    refuse_options(app,
-                   {"--tta", "--overlap", "--patch", "--blending", "--keep-largest", "--min-volume", "--max-memory",
-                    "--dry-run", "--preview", "--statistics"},
-                   "is for 3D models, this one is 2D");
+    verb.refuse({"--tta", "--overlap", "--patch", "--blending", "--keep-largest", "--min-volume", "--max-memory",
+                 "--dry-run", "--preview", "--statistics"},
+                "is for 3D models, this one is 2D");
   for (const fs::path input : a.inputs) {
     const bool other = volumes ? io::is_image_name(input) : io::is_nifti_name(input);
     std::error_code unknown;  // reading it will tell why
@@ -115,58 +113,58 @@ void predict(PredictArguments& a, const CLI::App& app) {
 
 }  // namespace
 
-void add_predict(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("predict", "Write the masks of images, or the labels of volumes");
+void add_predict(CommandLine& program) {
+  const Verb verb = program.add_verb("predict", "Write the masks of images, or the labels of volumes");
   auto a = std::make_shared<PredictArguments>();
-  app->add_option("-m,--model", a->model, "Model file (safetensors)")->required();
-  app->add_option("-i,--input", a->inputs, "Images (PNG, JPEG, BMP), volumes (NIfTI) and folders of them")->required();
-  app->add_option("-o,--out", a->out,
-                  "Folder. 2D: STEM.png, 0 and 255 (K/STEM.png for several classes); 3D: STEM.nii.gz, labels.json")
-      ->required();
-  app->add_flag("--probabilities", a->probabilities,
+  verb.add("-m,--model", a->model, "Model file (safetensors)").required();
+  verb.add("-i,--input", a->inputs, "Images (PNG, JPEG, BMP), volumes (NIfTI) and folders of them").required();
+  verb.add("-o,--out", a->out,
+           "Folder. 2D: STEM.png, 0 and 255 (K/STEM.png for several classes); 3D: STEM.nii.gz, labels.json")
+      .required();
+  verb.add_flag("--probabilities", a->probabilities,
                 "Also 2D: STEM_probability.npy, f32 [K, H, W]; 3D: STEM_probability_K.nii.gz");
-  app->add_flag("--overwrite", a->overwrite, "Replace files that exist");
-  app->add_option("--recipe", a->recipe, "For a model file that has none")
-      ->check(CLI::IsMember({"default-2d", "paper-2d", "default-3d", "paper-3d"}));
-  add_machine(*app, a->machine);
+  verb.add_flag("--overwrite", a->overwrite, "Replace files that exist");
+  verb.add("--recipe", a->recipe, "For a model file that has none")
+      .one_of({"default-2d", "paper-2d", "default-3d", "paper-3d"});
+  add_machine(verb, a->machine);
 
-  app->add_flag("--overlay", a->overlay, "Also STEM_overlay.png: the mask over the image")->group("2D models");
-  app->add_flag("--native-size", a->native_size, "Run the network at the image's own size, padded to multiples of 32")
-      ->group("2D models");
-  app->add_option("--threshold", a->threshold, "Foreground above this probability; default: the model's")
-      ->check(CLI::Range(0.0, 1.0))
-      ->group("2D models");
-  app->add_option("--white", a->white, "The sample of a file that is white; default: the model's; 0: its largest")
-      ->check(CLI::Range(0, 65535))
-      ->group("2D models");
+  verb.add_flag("--overlay", a->overlay, "Also STEM_overlay.png: the mask over the image").group("2D models");
+  verb.add_flag("--native-size", a->native_size, "Run the network at the image's own size, padded to multiples of 32")
+      .group("2D models");
+  verb.add("--threshold", a->threshold, "Foreground above this probability; default: the model's")
+      .range(0.0, 1.0)
+      .group("2D models");
+  verb.add("--white", a->white, "The sample of a file that is white; default: the model's; 0: its largest")
+      .range(0, 65535)
+      .group("2D models");
 
   const char* const solid = "3D models";
-  app->add_option("--patch", a->patch, "Sides of a window, D H W, multiples of 32; default: the model's")
-      ->expected(3)
-      ->check(CLI::Range(32, 4096))
-      ->group(solid);
-  app->add_option("--overlap", a->overlap, "Of neighbouring windows, share of the patch; default: the model's")
-      ->check(CLI::Range(0.0, 0.95))
-      ->group(solid);
-  app->add_option("--blending", a->blending, "Weights of a window's voxels: gaussian (sigma = patch/8) or constant")
-      ->check(CLI::IsMember({"gaussian", "constant"}))
-      ->group(solid);
-  app->add_flag("--tta", a->mirror, "Average over the 8 mirrored windows; takes 8 times as long")->group(solid);
-  app->add_flag("--keep-largest", a->keep_largest, "Keep the largest component of every label (26 neighbours)")
-      ->group(solid);
-  app->add_option("--min-volume", a->min_volume, "Remove components smaller than this, ml (26 neighbours)")
-      ->check(CLI::Range(0.0, 1e9))
-      ->group(solid);
-  app->add_flag("--statistics", a->statistics, "Also STEM.json: volume, box, centroid of every label")->group(solid);
-  app->add_flag("--preview", a->preview, "Also STEM.png: slices with the labels' contours")->group(solid);
-  app->add_option("--max-memory", a->max_memory,
-                  "Refuse, before anything starts, what would need more: 2G, 800M, bytes; default: the machine's")
-      ->transform(CLI::AsSizeValue(false))
-      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 60))
-      ->group(solid);
-  app->add_flag("--dry-run", a->dry_run, "Print windows, memory and an estimate of the time; write nothing")
-      ->group(solid);
-  app->callback([a, app] { predict(*a, *app); });
+  verb.add("--patch", a->patch, "Sides of a window, D H W, multiples of 32; default: the model's")
+      .values(3, 3)
+      .range(32, 4096)
+      .group(solid);
+  verb.add("--overlap", a->overlap, "Of neighbouring windows, share of the patch; default: the model's")
+      .range(0.0, 0.95)
+      .group(solid);
+  verb.add("--blending", a->blending, "Weights of a window's voxels: gaussian (sigma = patch/8) or constant")
+      .one_of({"gaussian", "constant"})
+      .group(solid);
+  verb.add_flag("--tta", a->mirror, "Average over the 8 mirrored windows; takes 8 times as long").group(solid);
+  verb.add_flag("--keep-largest", a->keep_largest, "Keep the largest component of every label (26 neighbours)")
+      .group(solid);
+  verb.add("--min-volume", a->min_volume, "Remove components smaller than this, ml (26 neighbours)")
+      .range(0.0, 1e9)
+      .group(solid);
+  verb.add_flag("--statistics", a->statistics, "Also STEM.json: volume, box, centroid of every label").group(solid);
+  verb.add_flag("--preview", a->preview, "Also STEM.png: slices with the labels' contours").group(solid);
+  verb.add("--max-memory", a->max_memory,
+           "Refuse, before anything starts, what would need more: 2G, 800M, bytes; default: the machine's")
+      .bytes()
+      .range(uint64_t{1}, uint64_t{1} << 60)
+      .group(solid);
+  verb.add_flag("--dry-run", a->dry_run, "Print windows, memory and an estimate of the time; write nothing")
+      .group(solid);
+  verb.action([a, verb] { predict(*a, verb); });
 }
 
 }  // namespace lgms::tools

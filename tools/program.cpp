@@ -2,15 +2,13 @@
 
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
-#include <charconv>
 #include <cstdio>
 #include <iostream>
 #include <new>
-#include <sstream>
 #include <string_view>
 
 #include "core/error.h"
+#include "tools/command_line.h"
 #include "tools/printing.h"
 #include "tools/verbs.h"
 
@@ -29,60 +27,16 @@ void flush_results() {
         "[stdout] could not write the results; is the disk full?");
 }
 
-// Whole numbers must be what was typed: CLI11 takes 010 for 8, and -1 and 2^64 for the largest number without a sign.
-template <class T>
-std::string wrong_number(const std::string& typed) {
-  T number{};
-  const char* const end = typed.data() + typed.size();
-  const auto [stop, error] = std::from_chars(typed.data(), end, number);
-  const bool whole = error == std::errc() && stop == end && text(number) == typed;
-  return whole ? "" : text("expected a whole number", T(-1) < 0 ? "" : " from 0", ", got ", typed);
-}
-void expect_whole_numbers(CLI::App& verb) {
-  for (CLI::Option* const option : verb.get_options()) {
-    const std::string type = option->get_type_name();
-    if (type.starts_with("UINT")) option->check(wrong_number<uint64_t>, "");
-    if (type.starts_with("INT")) option->check(wrong_number<int64_t>, "");
-  }
-}
-
-// Parses the arguments, which runs the verb.
 int run(int argc, const char* const* argv) {
-  CLI::App program(
-      "LGMSNet, a network for medical image segmentation (arXiv 2508.15476): training and inference without a "
-      "framework.\n"
-      "Independent implementation. Research software, not a medical device.",
-      "lgmsnet");
-  program.set_version_flag("--version", "lgmsnet " LGMS_VERSION);
-  program.require_subcommand(1);
-  program.footer(kExitCodes);
+  CommandLine line("lgmsnet", LGMS_VERSION,
+                   "LGMSNet, a network for medical image segmentation (arXiv 2508.15476): training and inference "
+                   "without a framework.\n"
+                   "Independent implementation. Research software, not a medical device.",
+                   kExitCodes);
   for (const auto add : {add_train, add_eval, add_predict, add_summary, add_info, add_convert, add_verify,
                          add_gradcheck, add_bench, add_devices})
-    add(program);
-  std::string verbs;
-  bool known = argc > 1 && argv[1][0] == '-';
-  for (CLI::App* const verb : program.get_subcommands([](CLI::App*) { return true; })) {
-    expect_whole_numbers(*verb);
-    known |= argc > 1 && verb->get_name() == argv[1];
-    verbs.append(verbs.empty() ? "" : ", ").append(verb->get_name());
-  }
-  check(known, ErrorKind::usage, "expected ", verbs, ", got ", argc < 2 ? "nothing" : argv[1], "; see lgmsnet --help");
-  program.failure_message([](const CLI::App* app, const CLI::Error& e) {
-    const auto chosen = app->get_subcommands();
-    return text("lgmsnet: ", e.what(), "; see lgmsnet ", chosen.empty() ? "" : chosen.front()->get_name() + ' ',
-                "--help\n");
-  });
-  try {
-    program.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {  // --help and --version too
-    std::ostringstream out, err;
-    out.exceptions(std::ios::badbit);
-    err.exceptions(std::ios::badbit);
-    const bool asked = program.exit(e, out, err) == 0;
-    std::cout << out.str();
-    std::cerr << printable(err.str(), true);
-    if (!asked) return exit_code(ErrorKind::usage);
-  }
+    add(line);
+  line.run(argc, argv);
   flush_results();
   return 0;
 }

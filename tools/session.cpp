@@ -50,17 +50,15 @@ class Notes {
 
 }  // namespace
 
-void add_threads(CLI::App& app, Machine& machine) {
-  app.add_option("-t,--threads", machine.threads, "Threads; 0: all CPUs that this process may use")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
+void add_threads(Verb verb, Machine& machine) {
+  verb.add("-t,--threads", machine.threads, "Threads; 0: all CPUs that this process may use")
+      .range(0, 1024)
+      .shows_default();
 }
 
-void add_machine(CLI::App& app, Machine& machine) {
-  add_threads(app, machine);
-  app.add_option("--device", machine.device, "Where to compute; cpu is all there is")
-      ->check(CLI::IsMember({"cpu"}))
-      ->capture_default_str();
+void add_machine(Verb verb, Machine& machine) {
+  add_threads(verb, machine);
+  verb.add("--device", machine.device, "Where to compute; cpu is all there is").one_of({"cpu"}).shows_default();
 }
 
 Session::Session(const Machine& machine, bool lean)

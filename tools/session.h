@@ -1,8 +1,8 @@
 #pragma once
 // What every verb that computes sets up first and takes down last.
-#include <CLI/CLI.hpp>
 
 #include "core/context.h"
+#include "tools/command_line.h"
 
 namespace lgms::tools {
 
@@ -12,8 +12,8 @@ struct Machine {
   int threads = 0;
   std::string device = "cpu";
 };
-void add_machine(CLI::App& app, Machine& machine);
-void add_threads(CLI::App& app, Machine& machine);  // the first alone: for verbs that do not compute
+void add_machine(Verb verb, Machine& machine);
+void add_threads(Verb verb, Machine& machine);  // the first alone: for verbs that do not compute
 
 // lean: ContextOptions::lean. A context that is current for its lifetime and whose stop token SIGINT, SIGTERM and
 // SIGHUP set; a second signal ends the process at once with 130. One at a time.

@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -104,16 +103,16 @@ void run(const Options& o) {
 
 }  // namespace
 
-void add_summary(CLI::App& program) {
+void add_summary(CommandLine& program) {
   auto o = std::make_shared<Options>();
-  CLI::App* verb = program.add_subcommand("summary", "Layers of a network: shapes, parameters, operations, memory");
-  verb->add_option("--config", o->config, "2d, 3d, 3d-l0, 3d-l1 or 3d-l2")->capture_default_str();
-  verb->add_option("-m,--model", o->model, "take the configuration of this model file instead");
-  verb->add_option("--size", o->size, "sides of the input: one for all, or height width (3D: depth height width)");
-  verb->add_option("--batch", o->batch, "images")->capture_default_str()->check(CLI::Range(int64_t{1}, int64_t{4096}));
-  verb->add_flag("--json", o->json, "print JSON");
-  add_threads(*verb, o->machine);
-  verb->callback([o] { run(*o); });
+  const Verb verb = program.add_verb("summary", "Layers of a network: shapes, parameters, operations, memory");
+  verb.add("--config", o->config, "2d, 3d, 3d-l0, 3d-l1 or 3d-l2").shows_default();
+  verb.add("-m,--model", o->model, "take the configuration of this model file instead");
+  verb.add("--size", o->size, "sides of the input: one for all, or height width (3D: depth height width)");
+  verb.add("--batch", o->batch, "images").shows_default().range(int64_t{1}, int64_t{4096});
+  verb.add_flag("--json", o->json, "print JSON");
+  add_threads(verb, o->machine);
+  verb.action([o] { run(*o); });
 }
 
 }  // namespace lgms::tools

@@ -55,12 +55,12 @@ std::string shown(const Json& json) {
 
 void check_options(const TrainArguments& a) {
   for_each_option(a, [&](const char* name, const auto& value, const Allowed& allowed, const char*) {
-    const std::vector<std::string> typed = words_of(*a.app, std::string("--") + name);
+    const std::vector<std::string> typed = a.verb.words(std::string("--") + name);
     if (typed.empty()) return;
     std::string got;
     for (const std::string& word : typed) got.append(got.empty() ? "" : " ").append(word);
-    check(allows(allowed, value), ErrorKind::usage, "[train] --", name, ": expected ",
-          description(allowed, value), ", got ", got);
+    check(allows(allowed, value), ErrorKind::usage, "[train] --", name, ": expected ", description(allowed, value),
+          ", got ", got);
   });
 }
 
@@ -101,14 +101,14 @@ void recall(TrainArguments& a, const fs::path& path) {
   for_each_option(a, [&](const char* name, auto& value, const Allowed& allowed, const char*) {
     known.insert(name);
     const Json* saved = arguments->find(name);
-    if (given(*a.app, std::string("--") + name) || saved == nullptr) return;
+    if (a.verb.given(std::string("--") + name) || saved == nullptr) return;
     const bool may_be_none = !allows(allowed, value) && value != std::decay_t<decltype(value)>{};
     if (may_be_none && saved->is_null()) return;
     check(take(allowed, *saved, value), ErrorKind::usage, "[", config, "] ", name, ": expected ",
           description(allowed, value), ", got ", shown(*saved));
   });
   // Before there was "white", 127 was written where no threshold was given.
-  if (!arguments->contains("white") && !given(*a.app, "--mask-threshold") && a.mask_threshold == 127)
+  if (!arguments->contains("white") && !a.verb.given("--mask-threshold") && a.mask_threshold == 127)
     a.mask_threshold = -1;
   for (const auto& [name, value] : arguments->members())
     check(known.contains(name), ErrorKind::usage, "[", config, "] ", name,
@@ -120,7 +120,7 @@ void recall(TrainArguments& a, const fs::path& path) {
   a.run_recipe = read_member(run, "recipe", config, [&](const std::string& json, const std::string& source) {
     return volumes ? VolumeRecipe::from_json(json, source).to_json() : Recipe::from_json(json, source).to_json();
   });
-  check(given(*a.app, "--recipe") || volumes == a.volumes(), ErrorKind::usage, "[", config, "] network rank: expected ",
+  check(a.verb.given("--recipe") || volumes == a.volumes(), ErrorKind::usage, "[", config, "] network rank: expected ",
         a.volumes() ? 3 : 2, ", as ", a.recipe, " needs, got ", a.run_network->rank);
   const Json* classes = run.find("classes");
   check(classes != nullptr && classes->is_array() && std::ssize(classes->items()) == a.run_network->classes,
@@ -132,7 +132,7 @@ void recall(TrainArguments& a, const fs::path& path) {
     names.push_back(name.string());
   }
   io::check_class_names(names, ErrorKind::usage, "[" + config + "] classes");
-  if (!given(*a.app, "--classes")) a.classes = std::move(names);
+  if (!a.verb.given("--classes")) a.classes = std::move(names);
 }
 
 // Whether there is a checkpoint in --out. Throws Error{usage} where it is not to be gone on from.
@@ -362,20 +362,20 @@ void train(TrainArguments a) {
   }
   if (a.recipe.empty()) a.recipe = recipe_for(a);
   const bool paper = a.recipe.starts_with("paper");
-  if (!a.init.empty() && (!a.run_network || given(*a.app, "--network"))) a.start = load_model(a.init, a.recipe);
+  if (!a.init.empty() && (!a.run_network || a.verb.given("--network"))) a.start = load_model(a.init, a.recipe);
   if (a.volumes()) {
-    refuse_options(*a.app, {"--size", "--mask-threshold", "--white"}, "is for pictures, not for " + a.recipe);
+    a.verb.refuse({"--size", "--mask-threshold", "--white"}, "is for pictures, not for " + a.recipe);
     if (a.crops == 0) a.crops = paper ? 4 : 1;
     if (a.epochs == 0) a.epochs = paper ? 5000 : 100;
     if (a.batch == 0) a.batch = paper ? 4 : 2;
     if (a.rate == 0) a.rate = 1e-3;
   } else {
-    refuse_options(*a.app, {"--patch", "--spacing", "--crops"}, "is for volumes, not for " + a.recipe);
+    a.verb.refuse({"--patch", "--spacing", "--crops"}, "is for volumes, not for " + a.recipe);
     a.crops = 1;
     if (a.epochs == 0) a.epochs = paper ? 500 : 100;
     if (a.batch == 0) a.batch = paper ? 16 : 8;
     if (a.rate == 0) a.rate = 0.02;
-    if (a.start && !given(*a.app, "--white")) a.white = a.start->recipe.white;  // which its weights have learnt
+    if (a.start && !a.verb.given("--white")) a.white = a.start->recipe.white;  // which its weights have learnt
   }
   Run run(std::move(a), lock);
   run();
@@ -387,7 +387,7 @@ ModelFile initial_model(const TrainArguments& a, const std::string& standard, in
                         std::vector<std::string> names) {
   ModelFile model;
   std::string source = (fs::path(a.out) / "config.json").string();
-  if (a.run_network && !given(*a.app, "--network")) {
+  if (a.run_network && !a.verb.given("--network")) {
     model.config = *a.run_network;
     model.classes = names;
   } else if (a.start) {
@@ -413,40 +413,38 @@ ModelFile initial_model(const TrainArguments& a, const std::string& standard, in
   return model;
 }
 
-void add_train(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("train", "Train a model on images and masks, or on volumes and labels");
+void add_train(CommandLine& program) {
+  const Verb verb = program.add_verb("train", "Train a model on images and masks, or on volumes and labels");
   auto a = std::make_shared<TrainArguments>();
-  a->app = app;
+  a->verb = verb;
   a->crops = 0;
-  app->add_option(
-         "--data", a->data,
-         "Folder of images/STEM.png (.jpg, .bmp) and masks/K/STEM.png (.bmp) for the classes K = 0, 1, ...; or of "
-         "imagesTr/STEM.nii.gz and labelsTr/STEM.nii.gz")
-      ->required();
+  verb.add("--data", a->data,
+           "Folder of images/STEM.png (.jpg, .bmp) and masks/K/STEM.png (.bmp) for the classes K = 0, 1, ...; or of "
+           "imagesTr/STEM.nii.gz and labelsTr/STEM.nii.gz")
+      .required();
   for_each_option(*a, [&](const char* name, auto& value, const Allowed& allowed, const char* help) {
     using T = std::decay_t<decltype(value)>;
     const std::string option = std::string("--") + name;
     if constexpr (std::is_same_v<T, bool>) {
-      app->add_flag(option, value, help);
+      verb.add_flag(option, value, help);
     } else {
       const bool bounded = !std::is_same_v<T, std::string> && allowed.most != Allowed{}.most;
-      CLI::Option* added =
-          app->add_option(option, value, bounded ? text(help, " (", description(allowed, value), ')') : help);
-      if (allowed.count > 0) added->expected(static_cast<int>(allowed.count));
-      if (value != T{} && allows(allowed, value)) added->capture_default_str();
+      const Option added = verb.add(option, value, bounded ? text(help, " (", description(allowed, value), ')') : help);
+      if (allowed.count > 0) added.values(static_cast<int>(allowed.count), static_cast<int>(allowed.count));
+      if (value != T{} && allows(allowed, value)) added.shows_default();
     }
   });
-  app->add_option("--classes", a->classes, "Names of the classes; default: the data's, or class 0, class 1, ...")
-      ->delimiter(',');
-  app->add_option("--cache-mb", a->cache_mb, "Decoded images or volumes kept in memory, at most")
-      ->check(CLI::Range(0, 1 << 20))
-      ->capture_default_str();
-  app->add_flag("--resume", a->resume, "Go on with the run in --out");
-  app->add_flag("--allow-drift", a->allow_drift,
+  verb.add("--classes", a->classes, "Names of the classes; default: the data's, or class 0, class 1, ...")
+      .separated_by(',');
+  verb.add("--cache-mb", a->cache_mb, "Decoded images or volumes kept in memory, at most")
+      .range(0, 1 << 20)
+      .shows_default();
+  verb.add_flag("--resume", a->resume, "Go on with the run in --out");
+  verb.add_flag("--allow-drift", a->allow_drift,
                 "Resume although the instruction set is another one: last bits will differ");
-  app->add_option("--out", a->out, "Folder of the run")->required();
-  add_machine(*app, a->machine);
-  app->callback([a] { train(*a); });
+  verb.add("--out", a->out, "Folder of the run").required();
+  add_machine(verb, a->machine);
+  verb.action([a] { train(*a); });
 }
 
 }  // namespace lgms::tools

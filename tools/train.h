@@ -1,6 +1,5 @@
 #pragma once
 // What the two kinds of training have in common: a Study knows its data, train.cpp runs it.
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <optional>
 
@@ -33,7 +32,7 @@ struct TrainArguments {
   std::optional<Config> run_network;
   std::string run_recipe;  // JSON; empty where there is none
   Machine machine;
-  CLI::App* app = nullptr;
+  Verb verb;  // as it was typed
 
   bool volumes() const { return recipe.ends_with("-3d"); }
 };

@@ -166,8 +166,7 @@ class VolumeStudy final : public Study {
         base_rate_(a.rate),
         epochs_(a.epochs) {
     model = initial_model(a, "3d", std::ssize(s.names), s.names);
-    if (!given(*a.app, "--classes"))
-      io::compare_class_names(model.classes, training.classes, "[" + a.data + "] labels");
+    if (!a.verb.given("--classes")) io::compare_class_names(model.classes, training.classes, "[" + a.data + "] labels");
     check(model.config.in_channels == 1, ErrorKind::model, "[", a.init.empty() ? a.network : a.init,
           "] expected a network of one input channel, got ", model.config.in_channels);
     model.volume_recipe = s.recipe;

@@ -1,19 +1,18 @@
 #pragma once
-// The verbs of the program, one file each. Each adds its subcommand, whose callback does the work and throws
-// lgms::Error.
-#include <CLI/CLI.hpp>
+// The verbs of the program, one file each. Each adds its options and what it does.
+#include "tools/command_line.h"
 
 namespace lgms::tools {
 
-void add_train(CLI::App& program);
-void add_eval(CLI::App& program);
-void add_predict(CLI::App& program);
-void add_bench(CLI::App& program);
-void add_summary(CLI::App& program);
-void add_info(CLI::App& program);
-void add_convert(CLI::App& program);
-void add_verify(CLI::App& program);
-void add_gradcheck(CLI::App& program);
-void add_devices(CLI::App& program);
+void add_train(CommandLine& program);
+void add_eval(CommandLine& program);
+void add_predict(CommandLine& program);
+void add_bench(CommandLine& program);
+void add_summary(CommandLine& program);
+void add_info(CommandLine& program);
+void add_convert(CommandLine& program);
+void add_verify(CommandLine& program);
+void add_gradcheck(CommandLine& program);
+void add_devices(CommandLine& program);
 
 }  // namespace lgms::tools

@@ -1,6 +1,5 @@
 #include "lgmsnet/verify.h"
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -71,17 +70,16 @@ void run(const Options& o) {
 
 }  // namespace
 
-void add_verify(CLI::App& program) {
+void add_verify(CommandLine& program) {
   auto o = std::make_shared<Options>();
-  CLI::App* verb = program.add_subcommand("verify", "Compare the engine with a golden file made by PyTorch in double");
-  verb->add_option("file", o->file, "golden file, .safetensors (tests/oracle/make_golden.py writes them)")->required();
-  verb->add_option("--dtype", o->dtype,
-                   "f64: the reference templates; f32: the kernels that training and inference use")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"f64", "f32"}));
-  verb->add_flag("--json", o->json, "print JSON");
-  add_machine(*verb, o->machine);
-  verb->callback([o] { run(*o); });
+  const Verb verb = program.add_verb("verify", "Compare the engine with a golden file made by PyTorch in double");
+  verb.add("file", o->file, "golden file, .safetensors (tests/oracle/make_golden.py writes them)").required();
+  verb.add("--dtype", o->dtype, "f64: the reference templates; f32: the kernels that training and inference use")
+      .shows_default()
+      .one_of({"f64", "f32"});
+  verb.add_flag("--json", o->json, "print JSON");
+  add_machine(verb, o->machine);
+  verb.action([o] { run(*o); });
 }
 
 }  // namespace lgms::tools
