@@ -24,14 +24,13 @@ Variable concat(std::span<const Variable> parts) {
   };
   std::vector<Tensor> values;
   for (const Variable& part : parts) values.push_back(part.value());
-  return Variable::from_op(
-      "concat", forward(values), {parts.begin(), parts.end()}, {},
-      [channels](std::span<const Tensor>, const Tensor& dy, Grads& grads) {
-        int64_t at = 0;
-        for (size_t i = 0; i < channels.size(); at += channels[i++])
-          if (grads.wants(i)) grads.put(i, dy.slice(at, channels[i]));
-      },
-      forward, {parts.begin(), parts.end()});
+  return Variable::from_op("concat", forward(values), {parts.begin(), parts.end()}, {},
+                           [channels](std::span<const Tensor>, const Tensor& dy, Grads& grads) {
+                             int64_t at = 0;
+                             for (size_t i = 0; i < channels.size(); at += channels[i++])
+                               if (grads.wants(i)) grads.put(i, dy.slice(at, channels[i]));
+                           },
+                           forward, {parts.begin(), parts.end()});
 }
 
 }  // namespace lgms::autograd

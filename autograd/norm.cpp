@@ -10,7 +10,9 @@ Variable channel_norm(const char* op, Variable x, const Variable& gamma, const V
   const Tensor rstd = Tensor::empty(variance.shape(), DType::f64);
   for (size_t i = 0; i < rstd.span<double>().size(); ++i)
     rstd.span<double>()[i] = 1 / std::sqrt(variance.span<double>()[i] + options.eps);
-  const auto like = [](const Tensor& t, bool wanted) { return wanted ? Tensor::empty(t.shape(), t.dtype()) : Tensor(); };
+  const auto like = [](const Tensor& t, bool wanted) {
+    return wanted ? Tensor::empty(t.shape(), t.dtype()) : Tensor();
+  };
   const Tensor y = !recording() && x.value().unique() ? x.value() : like(x.value(), true);
   kernels::channel_norm_forward(x.value(), norm, mean, rstd, gamma.value(), beta.value(), options.residual.value(), y);
   return Variable::from_op(

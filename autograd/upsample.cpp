@@ -13,15 +13,14 @@ Variable upsample(const Variable& x, int rank) {
     kernels::upsample_forward(saved[0], rank, y);
     return y;
   };
-  return Variable::from_op(
-      "upsample", forward(std::array{x.value()}), {x}, {},
-      [shape, rank](std::span<const Tensor>, const Tensor& dy, Grads& grads) {
-        if (!grads.wants(0)) return;
-        const Tensor dx = Tensor::empty(shape, dy.dtype());
-        kernels::upsample_backward(dy, rank, dx);
-        grads.put(0, dx);
-      },
-      forward, {x});
+  return Variable::from_op("upsample", forward(std::array{x.value()}), {x}, {},
+                           [shape, rank](std::span<const Tensor>, const Tensor& dy, Grads& grads) {
+                             if (!grads.wants(0)) return;
+                             const Tensor dx = Tensor::empty(shape, dy.dtype());
+                             kernels::upsample_backward(dy, rank, dx);
+                             grads.put(0, dx);
+                           },
+                           forward, {x});
 }
 
 }  // namespace lgms::autograd

@@ -26,10 +26,10 @@ class StopToken {
 };
 
 struct ContextOptions {
-  int threads = 1;                                 // 0: all CPUs that this process may use
-  std::optional<Isa> isa;                          // absent: LGMS_ISA if set, else the best of this CPU
-  int64_t memory_limit = 0;                        // bytes of tensors in use at once; 0: no limit
-  bool lean = false;                               // resident memory is bounded by the tensors in use at once: Allocator
+  int threads = 1;           // 0: all CPUs that this process may use
+  std::optional<Isa> isa;    // absent: LGMS_ISA if set, else the best of this CPU
+  int64_t memory_limit = 0;  // bytes of tensors in use at once; 0: no limit
+  bool lean = false;         // resident memory is bounded by the tensors in use at once: Allocator
   std::function<void(std::string_view line)> log;  // absent: messages are dropped
   // Runs body(piece, worker) for every piece, worker < threads, in place of a pool of our own (an embedder's threads).
   std::function<void(int64_t pieces, FunctionRef<void(int64_t, int)> body)> executor;

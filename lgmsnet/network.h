@@ -135,18 +135,14 @@ typename B::Value forward(B& builder, const Config& config, typename B::Value x)
     v = b.stage("stem", conv_norm(b, "stem.conv.0", "stem.conv.1", std::move(v), c1, 3, true, Activation::relu));
     return encoder(b, "encoder1", std::move(v), depth, c1);
   });
-  V s2 = builder.segment(s1, [c2, depth = depths[1]](B& b, V v) {
-    return encoder(b, "encoder2", b.max_pool(v), depth, c2);
-  });
-  V s3 = builder.segment(s2, [c3, depth = depths[2]](B& b, V v) {
-    return encoder(b, "encoder3", b.max_pool(v), depth, c3);
-  });
-  V s4 = builder.segment(s3, [split = enc4](B& b, V v) {
-    return b.stage("encoder4", gms(b, "encoder4.0", b.max_pool(v), split));
-  });
-  V d = builder.segment(s4, [split = enc5](B& b, V v) {
-    return b.stage("encoder5", gms(b, "encoder5.0", b.max_pool(v), split));
-  });
+  V s2 = builder.segment(
+      s1, [c2, depth = depths[1]](B& b, V v) { return encoder(b, "encoder2", b.max_pool(v), depth, c2); });
+  V s3 = builder.segment(
+      s2, [c3, depth = depths[2]](B& b, V v) { return encoder(b, "encoder3", b.max_pool(v), depth, c3); });
+  V s4 = builder.segment(
+      s3, [split = enc4](B& b, V v) { return b.stage("encoder4", gms(b, "encoder4.0", b.max_pool(v), split)); });
+  V d = builder.segment(
+      s4, [split = enc5](B& b, V v) { return b.stage("encoder5", gms(b, "encoder5.0", b.max_pool(v), split)); });
 
   d = builder.segment(std::move(d), [c4](B& b, V v) { return b.stage("Up5", up(b, "Up5", v, c4)); });
   d = builder.segment(std::move(s4), std::move(d), [split = dec5](B& b, V skip, V v) {

@@ -62,9 +62,8 @@ class TrainingBuilder {
   template <class F>
   Value segment(Value x, const F& f) {
     if (!checkpointing_) return f(*this, std::move(x));
-    return autograd::checkpoint({x}, [builder = *this, f](std::span<const Value> inputs) mutable {
-      return f(builder, inputs[0]);
-    });
+    return autograd::checkpoint(
+        {x}, [builder = *this, f](std::span<const Value> inputs) mutable { return f(builder, inputs[0]); });
   }
   template <class F>
   Value segment(Value x, Value y, const F& f) {

@@ -1,6 +1,7 @@
+#include "kernels/add/add.h"
+
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
-#include "kernels/add/add.h"
 #include "kernels/add/reference.h"
 #include "tests/support/testing.h"
 
@@ -29,7 +30,8 @@ TEST_CASE("add: gradient matches central differences in double, also where both 
 }
 
 TEST_CASE("add: wrong shapes throw and name the argument; no rows are fine") {
-  CHECK(error_of([] { kernels::add_forward(Tensor::zeros({2, 3}), Tensor::zeros({2, 4}), Tensor::zeros({2, 3})); }) ==
-        "[add] b: expected [2, 3], got [2, 4]");
+  CHECK(error_of([] {
+          kernels::add_forward(Tensor::zeros({2, 3}), Tensor::zeros({2, 4}), Tensor::zeros({2, 3}));
+        }) == "[add] b: expected [2, 3], got [2, 4]");
   kernels::add_forward(Tensor::zeros({0, 3}), Tensor::zeros({0, 3}), Tensor::zeros({0, 3}));
 }

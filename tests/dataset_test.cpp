@@ -1,6 +1,6 @@
 #include "nn/data/dataset.h"
 
-#include "core/io/image.h"
+#include "core/formats/image.h"
 #include "core/io/output_file.h"
 #include "tests/support/folder.h"
 #include "tests/support/png.h"
@@ -75,10 +75,10 @@ TEST_CASE("dataset: images are PNG, JPEG or BMP, masks PNG or BMP, in upper or l
   const auto error = [&] { return testing::error_of(read); };
   put("grey.bmp", "masks/0/a.b.BMP");
   for (const auto& [from, as] : std::vector<std::pair<const char*, const char*>>{{"rgb.png", "images/a.b.PNG"},
-                                                                                   {"baseline.jpg", "images/a.b.jpg"},
-                                                                                   {"grey.jpg", "images/a.b.JPEG"},
-                                                                                   {"rgb.bmp", "images/a.b.Bmp"},
-                                                                                   {"baseline.jpg", "images/a.b.png"}}) {
+                                                                                 {"baseline.jpg", "images/a.b.jpg"},
+                                                                                 {"grey.jpg", "images/a.b.JPEG"},
+                                                                                 {"rgb.bmp", "images/a.b.Bmp"},
+                                                                                 {"baseline.jpg", "images/a.b.png"}}) {
     const char* const to = as;  // clang 14 captures no structured binding
     CAPTURE(to);
     put(from, to);

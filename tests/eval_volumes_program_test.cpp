@@ -1,9 +1,9 @@
 // lgmsnet eval of volumes from outside.
 #include <nlohmann/json.hpp>
 
+#include "core/formats/image.h"
+#include "core/formats/nifti.h"
 #include "core/io/bytes.h"
-#include "core/io/image.h"
-#include "core/io/nifti.h"
 #include "core/io/output_file.h"
 #include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/model_file.h"

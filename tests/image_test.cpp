@@ -1,4 +1,4 @@
-#include "core/io/image.h"
+#include "core/formats/image.h"
 
 #include <sys/resource.h>
 #include <sys/wait.h>

@@ -58,7 +58,8 @@ TEST_CASE("program: a whole number is what was typed, not octal, and not below z
     CAPTURE(outcome.err);
     CHECK(outcome.code == 2);
     CHECK(contains(outcome.err, "lgmsnet: "));
-    CHECK(contains(outcome.err, wrong[wrong.size() - 2].starts_with("-") ? wrong[wrong.size() - 2].substr(1) : "--size"));
+    CHECK(
+        contains(outcome.err, wrong[wrong.size() - 2].starts_with("-") ? wrong[wrong.size() - 2].substr(1) : "--size"));
     CHECK(contains(outcome.err, wrong.back()));
   }
   CHECK(run({"devices", "-t", "0"}).code == 0);

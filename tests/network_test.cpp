@@ -82,7 +82,9 @@ TEST_CASE("network: impossible configurations are refused by key") {
   CHECK(error_of([&] { config.validate("m"); }) == "[m] config dims[0]: expected a multiple of 4, got 18");
   CHECK(error_of([] { Config::from_json("[1]", "m"); }) == "[m] config: expected a JSON object, got [1]");
   const std::string deep = "{\"rank\": " + std::string(1'000'000, '[') + std::string(1'000'000, ']') + "}";
-  CHECK(error_of([&] { Config::from_json(deep, "m"); }).starts_with("[m] config: expected a JSON object, got: more than 64"));
+  CHECK(error_of([&] {
+          Config::from_json(deep, "m");
+        }).starts_with("[m] config: expected a JSON object, got: more than 64"));
   CHECK(error_of([] { Config::from_json("{\"rank\": 4}", "m"); }) == "[m] config rank: expected 2 to 3, got 4");
   CHECK(error_of([] { Config::named("4d"); }).starts_with("[config] expected 2d, 3d"));
 }

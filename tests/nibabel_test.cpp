@@ -2,8 +2,8 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "core/formats/nifti.h"
 #include "core/io/bytes.h"
-#include "core/io/nifti.h"
 #include "core/transform/orientation.h"
 #include "support/folder.h"
 #include "support/program.h"

@@ -1,4 +1,4 @@
-#include "core/io/nifti.h"
+#include "core/formats/nifti.h"
 
 #include <cmath>
 #include <fstream>
@@ -557,7 +557,7 @@ TEST_CASE("nifti: the name decides in upper and lower case whether a file is com
 }
 
 TEST_CASE("nifti: real volumes are read, and written back voxel by voxel") {
-  const std::filesystem::path data = LGMS_SHARED "/data/hippocampus_msd";
+  const std::filesystem::path data = shared("data/hippocampus_msd");
   if (!std::filesystem::exists(data)) {
     MESSAGE("skipped: no volumes in " << data.string());
     return;

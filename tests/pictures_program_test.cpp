@@ -1,8 +1,8 @@
 // Pictures and masks of every kind, and models of every released form, through predict, eval, train and convert.
 #include <nlohmann/json.hpp>
 
+#include "core/formats/image.h"
 #include "core/io/bytes.h"
-#include "core/io/image.h"
 #include "core/io/output_file.h"
 #include "core/io/safetensors.h"
 #include "lgmsnet/model_file.h"

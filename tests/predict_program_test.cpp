@@ -1,8 +1,8 @@
 // lgmsnet predict from outside.
 #include <nlohmann/json.hpp>
 
+#include "core/formats/image.h"
 #include "core/io/bytes.h"
-#include "core/io/image.h"
 #include "core/io/output_file.h"
 #include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/model_file.h"

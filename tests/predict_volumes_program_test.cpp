@@ -7,9 +7,9 @@
 #include <regex>
 #include <thread>
 
+#include "core/formats/image.h"
+#include "core/formats/nifti.h"
 #include "core/io/bytes.h"
-#include "core/io/image.h"
-#include "core/io/nifti.h"
 #include "core/io/output_file.h"
 #include "core/transform/components.h"
 #include "lgmsnet/lgmsnet.h"

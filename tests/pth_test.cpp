@@ -1,4 +1,4 @@
-#include "core/io/pth.h"
+#include "core/formats/pth.h"
 
 #include <cstring>
 
@@ -184,7 +184,7 @@ TEST_CASE("pth: dicts are made of dicts and of pairs, but not without end") {
 
 TEST_CASE("pth: golden checkpoints equal the weights of the golden files") {
   for (const std::string name : {"lgmsnet2d_tiny", "lgmsnet2d_default"}) {
-    const std::string path = LGMS_SHARED "/golden/" + name;
+    const std::string path = testing::shared("golden/" + name).string();
     if (!std::filesystem::exists(path + ".pth")) {
       MESSAGE("skipped: no " << path << ".pth");
       continue;

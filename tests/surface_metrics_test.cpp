@@ -5,7 +5,7 @@
 #include <limits>
 #include <set>
 
-#include "core/io/nifti.h"
+#include "core/formats/nifti.h"
 #include "core/io/safetensors.h"
 #include "core/transform/cut.h"
 #include "nn/distance_transform.h"
@@ -145,7 +145,7 @@ TEST_CASE("surface_metrics: what MONAI and surface-distance say of synthetic pai
 }
 
 TEST_CASE("surface_metrics: and of real pairs") {
-  const std::filesystem::path folder = LGMS_SHARED "/data/hippocampus_msd/labelsTr";
+  const std::filesystem::path folder = testing::shared("data/hippocampus_msd/labelsTr");
   if (!std::filesystem::exists(folder)) {
     MESSAGE("skipped: no labels in " << folder);
     return;

@@ -3,8 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "core/formats/image.h"
 #include "core/io/bytes.h"
-#include "core/io/image.h"
 #include "core/io/output_file.h"
 #include "core/rng.h"
 #include "tests/support/discs.h"

@@ -3,8 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "core/formats/nifti.h"
 #include "core/io/bytes.h"
-#include "core/io/nifti.h"
 #include "core/io/output_file.h"
 #include "tests/support/balls.h"
 #include "tests/support/folder.h"

@@ -68,9 +68,10 @@ TEST_CASE("verify: a file that is no golden file is refused") {
 }
 
 TEST_CASE("verify: the large golden files") {
-  const auto files = goldens(fs::path(LGMS_SHARED) / "golden", "lgmsnet");
+  const fs::path folder = testing::shared("golden");
+  const auto files = goldens(folder, "lgmsnet");
   if (files.empty()) {
-    MESSAGE("skipped: no golden files in " LGMS_SHARED "/golden");
+    MESSAGE("skipped: no golden files in " << folder.string());
     return;
   }
   for (const fs::path& file : files) check_file(file, DType::f32);

@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "core/context.h"
-#include "core/io/datalist.h"
+#include "core/formats/datalist.h"
 #include "core/io/output_file.h"
 #include "lgmsnet/volume_recipe.h"
 #include "tests/support/folder.h"

@@ -2,8 +2,8 @@
 #include <memory>
 
 #include "core/error.h"
+#include "core/formats/pth.h"
 #include "core/io/class_names.h"
-#include "core/io/pth.h"
 #include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/model_file.h"
 #include "lgmsnet/names.h"

@@ -8,10 +8,10 @@
 #include <map>
 
 #include "core/error.h"
+#include "core/formats/image.h"
+#include "core/formats/nifti.h"
 #include "core/io/class_names.h"
 #include "core/io/files.h"
-#include "core/io/image.h"
-#include "core/io/nifti.h"
 #include "core/io/output_file.h"
 #include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/volume_inference.h"

@@ -5,10 +5,10 @@
 #include <memory>
 
 #include "core/error.h"
+#include "core/formats/image.h"
+#include "core/formats/nifti.h"
+#include "core/formats/npy.h"
 #include "core/io/files.h"
-#include "core/io/image.h"
-#include "core/io/nifti.h"
-#include "core/io/npy.h"
 #include "core/io/output_file.h"
 #include "core/process_memory.h"
 #include "core/transform/layout.h"

@@ -6,11 +6,11 @@
 #include <optional>
 
 #include "core/error.h"
+#include "core/formats/image.h"
+#include "core/formats/nifti.h"
 #include "core/io/bytes.h"
 #include "core/io/files.h"
-#include "core/io/image.h"
 #include "core/io/json.h"
-#include "core/io/nifti.h"
 #include "core/io/output_file.h"
 #include "core/transform/components.h"
 #include "lgmsnet/label_statistics.h"

@@ -3,8 +3,8 @@
 
 #include "autograd/ops.h"
 #include "core/error.h"
+#include "core/formats/image.h"
 #include "core/io/files.h"
-#include "core/io/image.h"
 #include "core/io/output_file.h"
 #include "nn/data/augment.h"
 #include "nn/data/list.h"

@@ -4,9 +4,9 @@
 
 #include "autograd/ops.h"
 #include "core/error.h"
+#include "core/formats/image.h"
 #include "core/io/class_names.h"
 #include "core/io/files.h"
-#include "core/io/image.h"
 #include "lgmsnet/volume_inference.h"
 #include "nn/data/patches.h"
 #include "nn/data/volumes.h"

@@ -36,8 +36,8 @@ Tensor to_channels_last(const Tensor& x) {
 
 Tensor to_channels_first(const Tensor& x, int rank) {
   const Shape& s = x.shape();
-  check(s.rank() == 5 && (rank == 3 || s[1] == 1), ErrorKind::usage, "[layout] expected [N, ",
-        rank == 3 ? "D" : "1", ", H, W, C], got ", s);
+  check(s.rank() == 5 && (rank == 3 || s[1] == 1), ErrorKind::usage, "[layout] expected [N, ", rank == 3 ? "D" : "1",
+        ", H, W, C], got ", s);
   const Shape shape = rank == 2 ? Shape{s[0], s[4], s[2], s[3]} : Shape{s[0], s[4], s[1], s[2], s[3]};
   return transposed(x, shape, s[0], s[1] * s[2] * s[3], s[4]);
 }

@@ -1,8 +1,8 @@
 #pragma once
-// The four passes over rows, for the Vec of the file that includes this. From the reference (AVX-512 on a Sapphire Rapids
-// at 3 GHz, one thread, in cache):
+// The four passes over rows, for the Vec of the file that includes this. From the reference (AVX-512 on a Sapphire
+// Rapids at 3 GHz, one thread, in cache):
 //   vectors of channels, our own exp and erf    12.8 to 0.43 ns per GELU
-//   short loops over arrays written out         forward with ReLU, 16 channels: 376 to 294 us; AVX2 backward: 3190 to 949
+//   short loops over arrays written out         ReLU forward, 16 channels: 376 to 294 us; AVX2 backward: 3190 to 949
 //   GELU from register tables                   0.43 to 0.21 ns per GELU; a whole forward with GELU 71.6 to 0.49
 // Sums keep V vectors of channels in registers over all rows of a block; the other passes go row by row, as memory
 // does. Few channels come joined with their neighbours' to rows of 64 and more (walk.h).

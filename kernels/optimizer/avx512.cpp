@@ -12,7 +12,7 @@ void sgd_step_avx512(int64_t n, const SgdFactors<float>& f, const float* gradien
 }
 
 void adamw_step_avx512(int64_t n, const AdamWFactors<float>& f, const float* gradient, float* weight, float* mean,
-                     float* square) {
+                       float* square) {
   adamw(n, f, gradient, weight, mean, square);
 }
 

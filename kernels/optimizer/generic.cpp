@@ -14,7 +14,7 @@ void sgd_step_generic(int64_t n, const SgdFactors<float>& f, const float* gradie
 }
 
 void adamw_step_generic(int64_t n, const AdamWFactors<float>& f, const float* gradient, float* weight, float* mean,
-                     float* square) {
+                        float* square) {
   adamw(n, f, gradient, weight, mean, square);
 }
 

@@ -37,8 +37,8 @@ void adamw(long n, const lgms::kernels::AdamWFactors<float>& f, const float* gra
     const Vec::T size = Vec::add(divide(square_root(s), root), eps);
     Vec::store(mean + i, m, live);
     Vec::store(square + i, s, live);
-    Vec::store(weight + i,
-               Vec::sub(Vec::mul(shrink, Vec::load(weight + i, live)), divide(Vec::mul(step, m), size)), live);
+    Vec::store(weight + i, Vec::sub(Vec::mul(shrink, Vec::load(weight + i, live)), divide(Vec::mul(step, m), size)),
+               live);
   });
 }
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "core/io/image.h"
+#include "core/formats/image.h"
 #include "core/tensor.h"
 
 namespace lgms::nn {

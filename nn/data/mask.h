@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "core/io/image.h"
+#include "core/formats/image.h"
 
 namespace lgms::nn {
 

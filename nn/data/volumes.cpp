@@ -7,7 +7,7 @@
 
 #include "core/context.h"
 #include "core/error.h"
-#include "core/io/datalist.h"
+#include "core/formats/datalist.h"
 #include "core/io/files.h"
 #include "nn/data/list.h"
 

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/io/nifti.h"
+#include "core/formats/nifti.h"
 
 namespace lgms::nn {
 

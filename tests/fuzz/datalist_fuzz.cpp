@@ -1,6 +1,6 @@
 // datalist_fuzz CORPUS: any bytes are a data set's description or an Error{data}.
 #include "core/error.h"
-#include "core/io/datalist.h"
+#include "core/formats/datalist.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {

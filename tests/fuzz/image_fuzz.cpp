@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/io/image.h"
+#include "core/formats/image.h"
 
 namespace {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/io/nifti.h"
+#include "core/formats/nifti.h"
 #include "core/transform/orientation.h"
 
 namespace {

@@ -1,7 +1,7 @@
 // pth_fuzz CORPUS tests/data/formats: any bytes are a checkpoint or an Error{model}. Checksums would keep the fuzzer
 // out of the pickle, so the bytes are also tried as the pickle of an archive whose checksums are right.
 #include "core/error.h"
-#include "core/io/pth.h"
+#include "core/formats/pth.h"
 #include "tests/support/zip.h"
 
 namespace {

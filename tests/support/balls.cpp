@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "core/io/nifti.h"
+#include "core/formats/nifti.h"
 #include "core/io/output_file.h"
 #include "core/rng.h"
 

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <string>
 
-#include "core/io/image.h"
+#include "core/formats/image.h"
 #include "core/io/output_file.h"
 #include "core/rng.h"
 

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <vector>
 
-#include "core/io/nifti.h"
+#include "core/formats/nifti.h"
 
 namespace lgms::testing {
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "core/rng.h"
 
@@ -77,6 +78,11 @@ Tensor randn(const Shape& shape, uint64_t seed, DType dtype, int64_t pad) {
 Tensor integers(const Shape& shape, uint64_t seed, DType dtype, int64_t pad) {
   Rng rng(seed, Purpose::test);
   return filled(shape, dtype, pad, [&] { return static_cast<double>(rng.below(9)) - 4; });
+}
+
+std::filesystem::path shared(const std::string& name) {
+  const char* const folder = std::getenv("LGMS_SHARED");
+  return std::filesystem::path(folder != nullptr ? folder : "(LGMS_SHARED names no folder)") / name;
 }
 
 double max_difference(const TensorView& a, const TensorView& b) {

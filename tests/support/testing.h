@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,10 @@ bool padding_intact(const Tensor& t, int64_t pad);
 // The largest |a - b| over all elements of two tensors of one shape (any types and strides); NaN counts as infinite.
 double max_difference(const TensorView& a, const TensorView& b);
 double max_magnitude(const TensorView& a);
+
+// A file or folder of the data that is too large for the repository, in the folder that the environment's LGMS_SHARED
+// names; an absent one where it names none.
+std::filesystem::path shared(const std::string& name);
 
 // The text of the Error that f throws, or "" if it throws none.
 template <class F>

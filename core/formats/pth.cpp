@@ -1,4 +1,4 @@
-#include "core/io/pth.h"
+#include "core/formats/pth.h"
 
 #include <algorithm>
 #include <map>
@@ -6,10 +6,10 @@
 #include <set>
 #include <tuple>
 
+#include "core/formats/pickle.h"
+#include "core/formats/zip.h"
 #include "core/io/bytes.h"
-#include "core/io/pickle.h"
 #include "core/io/tensor_bytes.h"
-#include "core/io/zip.h"
 
 namespace lgms::io {
 namespace {

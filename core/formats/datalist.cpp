@@ -1,4 +1,4 @@
-#include "core/io/datalist.h"
+#include "core/formats/datalist.h"
 
 #include <charconv>
 

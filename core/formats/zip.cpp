@@ -1,4 +1,4 @@
-#include "core/io/zip.h"
+#include "core/formats/zip.h"
 
 #include <zlib.h>
 

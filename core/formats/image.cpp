@@ -1,13 +1,13 @@
-#include "core/io/image.h"
+#include "core/formats/image.h"
 
 #include <algorithm>
 #include <bit>
 #include <limits>
 #include <memory>
 
+#include "core/formats/image_check.h"
 #include "core/io/bytes.h"
 #include "core/io/files.h"
-#include "core/io/image_check.h"
 
 namespace lgms::io {
 namespace {

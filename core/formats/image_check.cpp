@@ -1,11 +1,11 @@
-#include "core/io/image_check.h"
+#include "core/formats/image_check.h"
 
 #include <zlib.h>
 
 #include <algorithm>
 
+#include "core/formats/image.h"
 #include "core/io/bytes.h"
-#include "core/io/image.h"
 
 namespace lgms::io {
 namespace {

@@ -1,7 +1,7 @@
 #include <zlib.h>
 
+#include "core/formats/image.h"
 #include "core/io/bytes.h"
-#include "core/io/image.h"
 #include "core/io/output_file.h"
 
 namespace lgms::io {

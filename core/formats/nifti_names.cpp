@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/formats/nifti.h"
 #include "core/io/files.h"
-#include "core/io/nifti.h"
 
 namespace lgms::io {
 namespace {

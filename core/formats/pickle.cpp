@@ -1,4 +1,4 @@
-#include "core/io/pickle.h"
+#include "core/formats/pickle.h"
 
 #include <algorithm>
 #include <bit>

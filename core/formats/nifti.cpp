@@ -1,4 +1,4 @@
-#include "core/io/nifti.h"
+#include "core/formats/nifti.h"
 
 #include <zlib.h>
 
