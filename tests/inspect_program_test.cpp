@@ -2,12 +2,14 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "core/io/output_file.h"
 #include "core/io/safetensors.h"
 #include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/model_file.h"
 #include "tests/support/folder.h"
 #include "tests/support/models.h"
 #include "tests/support/program.h"
+#include "tests/support/pth.h"
 #include "tests/support/testing.h"
 
 using namespace lgms;
@@ -146,6 +148,26 @@ TEST_CASE("convert: a PyTorch checkpoint becomes the same weights with a recipe;
     CHECK(contains(named.err, "--classes"));
     CHECK_FALSE(fs::exists(folder / "again.safetensors"));
   }
+}
+
+TEST_CASE("convert: a 3D checkpoint takes a 3D recipe, with the sides of its patch") {
+  const testing::Folder folder;
+  const io::Safetensors golden = io::read_safetensors(kGolden / "net_3d.safetensors");
+  NamedTensors weights;
+  for (const NamedTensor& t : golden.tensors)
+    if (t.name.starts_with("weights.")) weights.push_back({t.name.substr(8), t.tensor});
+  const std::string pth = (folder / "net_3d.pth").string(), out = (folder / "out.safetensors").string();
+  io::write_file(pth, testing::pth_of(weights));
+  CHECK(run({"convert", pth, "-o", out, "--recipe", "paper-2d"}).code == 2);
+  CHECK(run({"convert", pth, "-o", out, "--recipe", "paper-3d", "--white", "255"}).code == 2);
+  const Outcome done = run({"convert", pth, "-o", out, "--recipe", "paper-3d", "--size", "64", "32", "96"});
+  CAPTURE(done.err);
+  REQUIRE(done.code == 0);
+  const ModelFile model = load_model(out);
+  CHECK(model.volume_recipe.patch == Size3{64, 32, 96});
+  CHECK(model.tensors.size() == weights.size());
+  for (const NamedTensor& t : model.tensors)
+    CHECK(testing::max_difference(t.tensor, *golden.find("weights." + t.name)) == 0);
 }
 
 TEST_CASE("models: not a number, a newer format, no recipe: exit 4, with the file and the remedy in the message") {

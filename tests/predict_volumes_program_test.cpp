@@ -315,6 +315,13 @@ TEST_CASE("predict volumes: --dry-run writes nothing; --max-memory below the est
   CHECK(dry.code == 0);
   CHECK(contains(dry.out, "2 x 2 x 2 = 8 of 64 x 64 x 64, each mirrored 8 ways, advancing along axis W"));
   CHECK(contains(dry.out, "all: memory"));
+  io::write_file(bench / "b.nii", std::string_view("no header"));
+  const Outcome some = bench.predict({file, bench / "b.nii"}, {"--dry-run", "--max-memory", "20G"});
+  CAPTURE(some.err);
+  CHECK(some.code == 7);
+  CHECK(contains(some.out, "fits into --max-memory"));
+  CHECK(contains(some.err, "b.nii] its header cannot be read"));
+  CHECK(contains(bench.predict({file}, {"--dry-run", "--max-memory", "60M"}).out, "does not fit into --max-memory"));
   const Outcome refused = bench.predict({file}, {"--max-memory", "60M"});
   CAPTURE(refused.err);
   CHECK(refused.code == 5);

@@ -60,6 +60,13 @@ TEST_CASE("verify: one changed weight is found") {
   io::write_safetensors(changed, golden.tensors, golden.metadata);
   CHECK_FALSE(verify(changed.string(), DType::f64).passed());
   CHECK_FALSE(verify(changed.string(), DType::f32).passed());
+  for (NamedTensor& t : golden.tensors)
+    if (t.name == "eval.logits") t.tensor = Tensor::zeros({1, 2});
+  io::write_safetensors(changed, golden.tensors, golden.metadata);
+  const VerifyReport report = verify(changed.string(), DType::f32);
+  CHECK_FALSE(report.passed());
+  CHECK(std::any_of(report.rows.begin(), report.rows.end(),
+                    [](const VerifyRow& row) { return row.where.find("expected [1, 2]") != std::string::npos; }));
   fs::remove(changed);
 }
 

@@ -1,5 +1,7 @@
 #include <cmath>
 
+#include "core/transform/cut.h"
+#include "core/transform/layout.h"
 #include "core/transform/orientation.h"
 #include "core/transform/resample.h"
 #include "support/testing.h"
@@ -294,6 +296,20 @@ TEST_CASE("volume transforms: labels at native spacing survive turning and resam
   const Size3 native = reoriented(Size3{9, 11, 13}, o), working = resampled_size(native, spacing, spacing);
   const Tensor back = resample_nearest(resample_nearest(turned_labels, working), native);
   CHECK(max_difference(reorient(back, o.inverse()), labels) == 0);
+}
+
+TEST_CASE("cut, layout: every type") {
+  for (const DType dtype : {DType::f32, DType::f64, DType::i64, DType::u8}) {
+    const Tensor x = testing::integers({3, 4, 5, 1}, 1).to(DType::f64).to(dtype);
+    const Tensor part = cut(x, {1, 0, 2}, {2, 4, 3});
+    for (int64_t d = 0; d < 2; ++d)
+      for (int64_t h = 0; h < 4; ++h)
+        for (int64_t w = 0; w < 3; ++w)
+          CHECK(part.to(DType::f64).data<double>()[(d * 4 + h) * 3 + w] ==
+                x.to(DType::f64).data<double>()[((d + 1) * 4 + h) * 5 + w + 2]);
+    const Tensor y = x.reshaped({1, 1, 3, 4, 5});
+    CHECK(testing::max_difference(to_channels_last(to_channels_first(y, 3)), y) == 0);
+  }
 }
 
 TEST_CASE("volume transforms: wrong arguments are named") {
