@@ -7,9 +7,7 @@ namespace lgms::autograd {
 Variable channel_norm(const char* op, Variable x, const Variable& gamma, const Variable& beta,
                       const NormOptions& options, kernels::ChannelNorm norm, const Tensor& mean, const Tensor& variance,
                       bool constant_statistics) {
-  const Tensor rstd = Tensor::empty(variance.shape(), DType::f64);
-  for (size_t i = 0; i < rstd.span<double>().size(); ++i)
-    rstd.span<double>()[i] = 1 / std::sqrt(variance.span<double>()[i] + options.eps);
+  const Tensor rstd = kernels::reciprocal_deviation(variance, options.eps);
   const auto like = [](const Tensor& t, bool wanted) {
     return wanted ? Tensor::empty(t.shape(), t.dtype()) : Tensor();
   };

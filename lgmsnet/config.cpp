@@ -1,7 +1,7 @@
 #include "lgmsnet/config.h"
 
 #include "lgmsnet/json.h"
-#include "lgmsnet/shapes.h"
+#include "lgmsnet/steps.h"
 
 namespace lgms {
 
@@ -81,7 +81,7 @@ void Config::validate(const std::string& source) const {
           "]: expected a pair that adds up to the block's width ", widths[i], ", got ", splits[i].attention, " + ",
           splits[i].convolution);
   int64_t elements = 0;
-  for (const nn::ParameterSpec& p : parameter_specs(*this)) elements += p.shape.numel();
+  for (const ParameterSpec& p : parameter_specs(*this)) elements += p.shape.numel();
   check(elements <= kMaxElements, ErrorKind::model, "[", source, "] config: expected a network of at most ",
         kMaxElements, " weights, got ", elements);
 }

@@ -4,7 +4,7 @@
 #include "core/io/safetensors.h"
 #include "lgmsnet/json.h"
 #include "lgmsnet/names.h"
-#include "lgmsnet/shapes.h"
+#include "lgmsnet/steps.h"
 
 namespace lgms {
 namespace {
@@ -45,7 +45,7 @@ ModelFile load_model(const std::filesystem::path& path, const std::string& recip
   model.tensors = with_our_names(std::move(file.tensors));
   const std::string *config = find(file.metadata, "lgms.config"), *recipe = find(file.metadata, "lgms.recipe");
   model.config = config ? Config::from_json(*config, source) : config_of(model.tensors, source);
-  nn::in_order(parameter_specs(model.config), model.tensors, source);
+  in_order(parameter_specs(model.config), model.tensors, source);
   check(recipe || !recipe_name.empty(), ErrorKind::model, "[", source,
         "] expected a recipe in the metadata, the file has none; name one with --recipe (default-2d or default-3d, or "
         "paper-2d or paper-3d for weights of the published training code)");

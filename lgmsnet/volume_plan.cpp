@@ -4,7 +4,7 @@
 
 #include "core/context.h"
 #include "core/error.h"
-#include "lgmsnet/shapes.h"
+#include "lgmsnet/steps.h"
 #include "lgmsnet/volume_inference.h"
 
 namespace lgms {
@@ -19,7 +19,7 @@ int64_t voxels_of(const Size3& size) { return size[0] * size[1] * size[2]; }
 
 int64_t weight_bytes(const Config& config) {
   int64_t bytes = 0;
-  for (const nn::ParameterSpec& p : parameter_specs(config)) bytes += p.shape.numel() * size_of(p.dtype);
+  for (const ParameterSpec& p : parameter_specs(config)) bytes += p.shape.numel() * size_of(p.dtype);
   return bytes;
 }
 

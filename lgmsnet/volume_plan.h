@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "lgmsnet/config.h"
-#include "lgmsnet/forward_memory.h"
+#include "lgmsnet/steps.h"
 #include "lgmsnet/sliding_window.h"
 #include "lgmsnet/volume_recipe.h"
 

@@ -1,41 +1,9 @@
 #include "nn/parameters.h"
 
-#include <cmath>
-
 #include "core/error.h"
 #include "core/rng.h"
 
 namespace lgms::nn {
-
-namespace {
-
-// Throws unless all numbers are finite, from spec.least on, and not beyond `most`.
-void expect_numbers(const Tensor& numbers, const ParameterSpec& spec, double most, const std::string& source) {
-  const Tensor wide = numbers.to(DType::f64);
-  for (const double v : wide.span<double>())
-    check(v >= spec.least && v <= most, ErrorKind::model, "[", source, "] ", spec.name,
-          std::isfinite(v) ? text(": expected numbers from ", spec.least, " to ", most) : ": expected finite numbers",
-          ", got ", v, "; the model is damaged or its training diverged");
-}
-
-// The tensors of a file in the order of specs, of their types (dtype where they are floating), with numbers that a
-// network can have.
-std::vector<Tensor> values_of(const std::vector<ParameterSpec>& specs, const NamedTensors& tensors,
-                              const std::string& source, DType dtype) {
-  std::vector<Tensor> values = in_order(specs, tensors, source);
-  for (size_t i = 0; i < specs.size(); ++i) {
-    const DType type = specs[i].dtype == DType::f32 ? dtype : specs[i].dtype;
-    const double most = type == DType::f64   ? std::numeric_limits<double>::max()
-                        : type == DType::f32 ? double{std::numeric_limits<float>::max()}
-                                             : 0x1p53;
-    values[i] = values[i].dense();
-    expect_numbers(values[i], specs[i], most, source);
-    values[i] = values[i].to(type);
-  }
-  return values;
-}
-
-}  // namespace
 
 ParameterStore::ParameterStore(const std::vector<ParameterSpec>& specs, uint64_t seed, DType dtype) {
   for (const ParameterSpec& spec : specs) {

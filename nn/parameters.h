@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "autograd/variable.h"
-#include "nn/parameter_spec.h"
+#include "core/parameter_spec.h"
 
 namespace lgms::nn {
 

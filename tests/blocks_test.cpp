@@ -5,7 +5,7 @@
 
 #include "core/io/safetensors.h"
 #include "core/transform/layout.h"
-#include "lgmsnet/training_builder.h"
+#include "lgmsnet/training/training_builder.h"
 #include "tests/support/testing.h"
 
 using namespace lgms;
@@ -34,7 +34,7 @@ Variable run_block(TrainingBuilder& b, const std::string& kind, const json& c, c
 
 // The store of a golden file's "weights.*", under kPrefix.
 nn::ParameterStore store_of(const io::Safetensors& golden, DType dtype) {
-  std::vector<nn::ParameterSpec> specs;
+  std::vector<ParameterSpec> specs;
   NamedTensors values;
   for (const NamedTensor& t : golden.tensors) {
     if (!t.name.starts_with("weights.")) continue;

@@ -4,8 +4,8 @@
 
 #include "core/io/output_file.h"
 #include "core/io/safetensors.h"
-#include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/model_file.h"
+#include "lgmsnet/training/lgmsnet.h"
 #include "tests/support/folder.h"
 #include "tests/support/models.h"
 #include "tests/support/program.h"

@@ -1,8 +1,8 @@
 #include <cmath>
 
-#include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/names.h"
-#include "lgmsnet/shapes.h"
+#include "lgmsnet/steps.h"
+#include "lgmsnet/training/lgmsnet.h"
 #include "tests/support/testing.h"
 
 using namespace lgms;
@@ -10,9 +10,9 @@ using namespace lgms::testing;
 
 namespace {
 
-int64_t trained(const std::vector<nn::ParameterSpec>& specs) {
+int64_t trained(const std::vector<ParameterSpec>& specs) {
   int64_t sum = 0;
-  for (const nn::ParameterSpec& spec : specs) sum += spec.trained ? spec.shape.numel() : 0;
+  for (const ParameterSpec& spec : specs) sum += spec.trained ? spec.shape.numel() : 0;
   return sum;
 }
 
@@ -35,7 +35,7 @@ TEST_CASE("network: tensors, trained parameters and operations are those of the 
   CHECK(volume.size() == 177);
   CHECK(trained(volume) == 6193742);
   int64_t macs = 0, others = 0;
-  for (const LayerRow& row : describe(Config::named("2d"), {1, 1, 256, 256, 3})) {
+  for (const Step& row : steps_of(Config::named("2d"), {1, 1, 256, 256, 3}).steps) {
     macs += row.macs;
     others += row.attention_macs + row.upsample_macs;
   }
@@ -48,7 +48,7 @@ TEST_CASE("network: the configuration is read off names and shapes, with or with
     CAPTURE(name);
     const Config config = Config::named(name);
     NamedTensors tensors;
-    for (const nn::ParameterSpec& spec : parameter_specs(config))
+    for (const ParameterSpec& spec : parameter_specs(config))
       tensors.push_back({"module." + spec.name, Tensor::zeros(spec.shape, spec.dtype)});
     CHECK(config_of(with_our_names(tensors), "test") == config);
     CHECK(Config::from_json(config.to_json(), "test") == config);

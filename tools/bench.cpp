@@ -13,9 +13,9 @@
 #include "core/process_memory.h"
 #include "core/rng.h"
 #include "core/transform/layout.h"
-#include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/model_file.h"
-#include "lgmsnet/verify.h"
+#include "lgmsnet/training/lgmsnet.h"
+#include "lgmsnet/training/verify.h"
 #include "nn/optimizer.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
@@ -65,10 +65,7 @@ class Workload {
 
   // Logits of an inference, or logits and loss of a training step.
   NamedTensors run(const Arguments& a) {
-    if (!a.train) {
-      const autograd::NoGrad no_grad;
-      return {{"logits", net_.forward(input_, false).value()}};
-    }
+    if (!a.train) return {{"logits", inference_.forward(input_)}};
     net_.store().clear_grads();
     const autograd::Variable logits = net_.forward(input_, true, {}, a.checkpointing);
     const autograd::Variable loss =
@@ -86,6 +83,7 @@ class Workload {
 
  private:
   LGMSNet net_;
+  Inference inference_ = net_.inference();
   std::optional<nn::Optimizer> optimizer_;  // an inference has none
   Tensor input_, target_;
 };

@@ -4,9 +4,9 @@
 #include "core/error.h"
 #include "core/formats/pth.h"
 #include "core/io/class_names.h"
-#include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/model_file.h"
 #include "lgmsnet/names.h"
+#include "lgmsnet/training/lgmsnet.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
 

@@ -13,9 +13,9 @@
 #include "core/io/class_names.h"
 #include "core/io/files.h"
 #include "core/io/output_file.h"
-#include "lgmsnet/lgmsnet.h"
+#include "lgmsnet/training/lgmsnet.h"
+#include "lgmsnet/training/volume_report.h"
 #include "lgmsnet/volume_inference.h"
-#include "lgmsnet/volume_report.h"
 #include "nn/data/volumes.h"
 #include "tools/eval.h"
 #include "tools/mosaic.h"
@@ -184,7 +184,7 @@ void eval_volume_model(const EvalArguments& a, ModelFile file) {
   Session session(a.machine, true);
   check(file.config.in_channels == 1, ErrorKind::model, "[", a.model, "] expected a 3D model of one channel, got ",
         file.config.in_channels);
-  const LGMSNet net(file.config, file.tensors, a.model);
+  const Inference net(file.config, file.tensors, a.model);
   file.tensors.clear();
   const nn::VolumeList list = nn::read_volume_list(a.data, a.list, "validation");
   io::compare_class_names(file.classes, list.classes, "[" + a.data + "] labels");
@@ -197,10 +197,7 @@ void eval_volume_model(const EvalArguments& a, ModelFile file) {
           options.windows.progress = [&](int64_t done, int64_t all) {
             status.show(what, static_cast<double>(done) / static_cast<double>(all));
           };
-          const auto logits = [&](const Tensor& patch) {
-            const autograd::NoGrad no_grad;
-            return net.forward(patch, false).value();
-          };
+          const auto logits = [&](const Tensor& patch) { return net.forward(patch); };
           return about_file(c.image.string(), [&] {
             return segment_volume(file.volume_recipe, std::move(image.voxels), image.header.affine, file.config.classes,
                                   logits, options)

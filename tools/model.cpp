@@ -7,9 +7,8 @@ namespace lgms::tools {
 namespace {
 
 // input: [1, h, w, 3].
-Tensor run(const LGMSNet& net, const Tensor& input) {
-  const autograd::NoGrad no_grad;
-  return net.forward(input.reshaped({1, 1, input.shape()[1], input.shape()[2], input.channels()}), false).value();
+Tensor run(const Inference& net, const Tensor& input) {
+  return net.forward(input.reshaped({1, 1, input.shape()[1], input.shape()[2], input.channels()}));
 }
 
 }  // namespace

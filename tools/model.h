@@ -2,14 +2,14 @@
 // A model file ready to run: what eval and predict share.
 #include <filesystem>
 
-#include "lgmsnet/lgmsnet.h"
+#include "lgmsnet/inference.h"
 #include "lgmsnet/model_file.h"
 
 namespace lgms::tools {
 
 struct Model {
   ModelFile file;
-  LGMSNet net;
+  Inference net;
 
   // recipe: for a file without one, else empty. Throws Error{model} on anything but a 2D model with three input
   // channels.

@@ -14,7 +14,7 @@
 #include "core/io/output_file.h"
 #include "core/transform/components.h"
 #include "lgmsnet/label_statistics.h"
-#include "lgmsnet/lgmsnet.h"
+#include "lgmsnet/training/lgmsnet.h"
 #include "lgmsnet/volume_inference.h"
 #include "lgmsnet/volume_plan.h"
 #include "tools/inputs.h"
@@ -156,10 +156,7 @@ class Prediction {
     }
   }
 
-  Tensor logits(const Tensor& patch) const {
-    const autograd::NoGrad no_grad;
-    return net_.forward(patch, false).value();
-  }
+  Tensor logits(const Tensor& patch) const { return net_.forward(patch); }
 
   // Seconds that a run of the network on the whole patch should take: the second run of a patch of at most 64 voxels a
   // side, scaled by multiply-adds.
@@ -295,7 +292,7 @@ class Prediction {
   Session session_;
   StatusLine status_;
   ModelFile model_;
-  LGMSNet net_;
+  Inference net_;
   VolumeRecipe recipe_;
   bool named_ = false;
 };

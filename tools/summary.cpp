@@ -5,7 +5,7 @@
 #include "core/error.h"
 #include "core/io/json.h"
 #include "lgmsnet/model_file.h"
-#include "lgmsnet/shapes.h"
+#include "lgmsnet/steps.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
 
@@ -24,13 +24,13 @@ struct Options {
 struct Totals {
   int64_t parameters = 0, buffers = 0, macs = 0, attention_macs = 0, upsample_macs = 0, activations = 0;
 
-  void add(const LayerRow& row) {
+  void add(const Step& row, const Shape& output) {
     parameters += row.trained_elements();
-    for (const nn::ParameterSpec& p : row.parameters) buffers += p.trained ? 0 : p.shape.numel();
+    for (const ParameterSpec& p : row.parameters) buffers += p.trained ? 0 : p.shape.numel();
     macs += row.macs;
     attention_macs += row.attention_macs;
     upsample_macs += row.upsample_macs;
-    activations += row.output.numel() * 4;
+    activations += output.numel() * 4;
   }
   double gflop() const { return 2e-9 * static_cast<double>(macs); }
   double gflop_with_attention() const { return 2e-9 * static_cast<double>(macs + attention_macs + upsample_macs); }
@@ -47,15 +47,16 @@ Shape input_shape(const Options& o, const Config& config) {
                    : Shape{o.batch, 1, size[0], size[1], config.in_channels};
 }
 
-void print_table(const std::vector<LayerRow>& rows, const Shape& input, const Totals& t) {
+void print_table(const Steps& list, const Shape& input, const Totals& t) {
   std::printf("%-44s %-22s %-26s %12s %14s %10s\n", "layer", "op", "output", "parameters", "MACs", "MB");
   std::string stage;
-  for (const LayerRow& row : rows) {
+  for (const Step& row : list.steps) {
+    const Shape& output = list.shape_of(row.output);
     if (row.stage != stage) std::printf("%s\n", (stage = row.stage).c_str());
-    std::printf("  %-42s %-22s %-26s %12ld %14ld %10.2f\n", row.name.c_str(), row.op.c_str(), text(row.output).c_str(),
+    std::printf("  %-42s %-22s %-26s %12ld %14ld %10.2f\n", row.scope.c_str(), row.name().c_str(), text(output).c_str(),
                 static_cast<long>(row.trained_elements()),
                 static_cast<long>(row.macs + row.attention_macs + row.upsample_macs),
-                static_cast<double>(row.output.numel()) * 4e-6);
+                static_cast<double>(output.numel()) * 4e-6);
   }
   std::printf("\ninput                                  %s\n", text(input).c_str());
   std::printf("parameters                             %ld trained, %ld in running statistics\n",
@@ -66,13 +67,13 @@ void print_table(const std::vector<LayerRow>& rows, const Shape& input, const To
   std::printf("memory: outputs of all layers          %.2f MB\n", static_cast<double>(t.activations) * 1e-6);
 }
 
-void print_json(const std::vector<LayerRow>& rows, const Shape& input, const Totals& t, const Config& config) {
+void print_json(const Steps& list, const Shape& input, const Totals& t, const Config& config) {
   io::Json layers = io::Json::array();
-  for (const LayerRow& row : rows)
+  for (const Step& row : list.steps)
     layers.push_back(io::Json::object({{"stage", row.stage},
-                                       {"name", row.name},
-                                       {"op", row.op},
-                                       {"output", row.output.extents()},
+                                       {"name", row.scope},
+                                       {"op", row.name()},
+                                       {"output", list.shape_of(row.output).extents()},
                                        {"parameters", row.trained_elements()},
                                        {"macs", row.macs},
                                        {"attention_macs", row.attention_macs},
@@ -92,13 +93,13 @@ void print_json(const std::vector<LayerRow>& rows, const Shape& input, const Tot
 void run(const Options& o) {
   const Config config = o.model.empty() ? Config::named(o.config) : load_model(o.model, "default").config;
   const Shape input = input_shape(o, config);
-  const std::vector<LayerRow> rows = describe(config, input);
+  const Steps list = steps_of(config, input);
   Totals totals;
-  for (const LayerRow& row : rows) totals.add(row);
+  for (const Step& row : list.steps) totals.add(row, list.shape_of(row.output));
   if (o.json)
-    print_json(rows, input, totals, config);
+    print_json(list, input, totals, config);
   else
-    print_table(rows, input, totals);
+    print_table(list, input, totals);
 }
 
 }  // namespace

@@ -12,7 +12,7 @@
 #include "core/io/files.h"
 #include "core/io/json.h"
 #include "core/io/output_file.h"
-#include "lgmsnet/shapes.h"
+#include "lgmsnet/steps.h"
 #include "nn/curves.h"
 #include "tools/inputs.h"
 #include "tools/printing.h"
@@ -173,7 +173,7 @@ class Run {
 LGMSNet network_of(const TrainArguments& a, const Study& study) {
   const ModelFile& model = study.model;
   int64_t elements = 0;
-  for (const nn::ParameterSpec& p : parameter_specs(model.config)) elements += p.shape.numel();
+  for (const ParameterSpec& p : parameter_specs(model.config)) elements += p.shape.numel();
   // Weights, gradients, and what the optimiser keeps of each.
   const int64_t copies = std::holds_alternative<kernels::AdamW>(study.optimizer) ? 4 : 3,
                 bytes = copies * elements * size_of(DType::f32);

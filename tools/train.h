@@ -4,8 +4,8 @@
 #include <optional>
 
 #include "core/io/json.h"
-#include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/model_file.h"
+#include "lgmsnet/training/lgmsnet.h"
 #include "nn/trainer.h"
 #include "tools/session.h"
 

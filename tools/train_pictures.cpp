@@ -74,13 +74,12 @@ class PictureStudy final : public Study {
 
   // Up to four, evenly spread: the prediction tinted, the truth's edge in green.
   void write_pictures(const LGMSNet& net, const fs::path& folder) const override {
-    const autograd::NoGrad no_grad;
+    const Inference inference = net.inference();
     const int64_t count = std::min<int64_t>(4, val.size());
     for (int64_t n = 0; n < count; ++n) {
       const nn::Example e = val.example(n * val.size() / count);
       const Tensor x = make_input(model.recipe, e.image);
-      const Tensor logits =
-          net.forward(x.reshaped({1, x.shape()[0], x.shape()[1], x.shape()[2], x.shape()[3]}), false).value();
+      const Tensor logits = inference.forward(x.reshaped({1, x.shape()[0], x.shape()[1], x.shape()[2], x.shape()[3]}));
       const Tensor masks =
           masks_from(probabilities_at(logits, e.image.shape()[0], e.image.shape()[1]), model.recipe.threshold);
       const Tensor truth = masks_from(e.masks.to(DType::f32), nn::kMaskMiddle);

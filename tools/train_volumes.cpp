@@ -198,10 +198,7 @@ class VolumeStudy final : public Study {
   }
 
   static PatchNetwork network(const LGMSNet& net) {
-    return [&net](const Tensor& patch) {
-      const autograd::NoGrad no_grad;
-      return net.forward(patch, false).value();
-    };
+    return [inference = net.inference()](const Tensor& patch) { return inference.forward(patch); };
   }
 
   Reader reader_;

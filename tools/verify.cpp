@@ -1,4 +1,4 @@
-#include "lgmsnet/verify.h"
+#include "lgmsnet/training/verify.h"
 
 #include <cstdio>
 #include <iostream>

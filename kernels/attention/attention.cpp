@@ -53,11 +53,14 @@ AttentionDims dims_of(const TensorView& qkv, int64_t heads, int rank, const Tens
 }
 
 // A range packs the keys of its heads, which costs about half a unit: it holds at least 8 units, and about 10 us.
+template <class T>
+int64_t scratch_bytes(const AttentionDims& d) {
+  return Context::current().threads() * attention_scratch(d) * static_cast<int64_t>(sizeof(T));
+}
 template <class T, class Run, class... Pointers>
 void in_parallel(const AttentionDims& d, Run* run, Pointers... pointers) {
-  Context& context = Context::current();
   const int64_t floats = attention_scratch(d);
-  const Scratch scratch(context.allocator(), context.threads() * floats * static_cast<int64_t>(sizeof(T)));
+  const Scratch scratch(Context::current().allocator(), scratch_bytes<T>(d));
   parallel_ranges(d.units(), 8 + 1024 / (d.tokens() + 1), [&](int64_t first, int64_t last, int worker) {
     run(d, first, last, pointers..., scratch.as<T>() + worker * floats);
   });
@@ -66,6 +69,7 @@ void in_parallel(const AttentionDims& d, Run* run, Pointers... pointers) {
 }  // namespace
 
 int64_t attention_scratch(const AttentionDims& d) { return attention_packed_scratch(d); }
+int64_t attention_forward_bytes(const AttentionDims& d) { return scratch_bytes<float>(d); }
 std::span<const Impl<AttentionForward>> attention_forward_impls() { return forward_impls; }
 std::span<const Impl<AttentionBackward>> attention_backward_impls() { return backward_impls; }
 

@@ -73,7 +73,7 @@ template <class T>
 void backward(const TensorView& x, const TensorView& dy, const ChannelNorm& norm, const TensorView& mean,
               const TensorView& rstd, const TensorView& gamma, const TensorView& beta, bool constant_statistics,
               const TensorView& dx, const TensorView& dgamma, const TensorView& dbeta) {
-  const ChannelNormWalk walk(x, x.is_dense() && dy.is_dense() && (!dx.defined() || dx.is_dense()));
+  const ChannelNormWalk walk(x.shape(), x.is_dense() && dy.is_dense() && (!dx.defined() || dx.is_dense()));
   const int64_t n = walk.n, c = x.channels(), s = walk.s * walk.join;
   const ChannelNormTables<T> tables(mean.shape()[0], c, walk.join);
   const T* g = data_or_null<T>(gamma);

@@ -17,7 +17,7 @@ constexpr ChannelNormImpl impls[] = {
 template <class T>
 void forward(const TensorView& x, const ChannelNorm& norm, const TensorView& mean, const TensorView& rstd,
              const TensorView& gamma, const TensorView& beta, const TensorView& residual, const TensorView& y) {
-  const ChannelNormWalk walk(x, x.is_dense() && y.is_dense() && (!residual.defined() || residual.is_dense()));
+  const ChannelNormWalk walk(x.shape(), x.is_dense() && y.is_dense() && (!residual.defined() || residual.is_dense()));
   const ChannelNormTables<T> tables(mean.shape()[0], x.channels(), walk.join);
   tables.fill(mean.data<double>(), rstd.data<double>(), data_or_null<T>(gamma), data_or_null<T>(beta));
   const T* r = data_or_null<T>(residual);

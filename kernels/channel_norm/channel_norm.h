@@ -23,6 +23,10 @@ struct ChannelNorm {
 // mean, variance: [M, C]. Right also where |mean| >> std: sums are taken around a pivot.
 void channel_norm_statistics(const TensorView& x, const ChannelNorm& norm, const TensorView& mean,
                              const TensorView& variance);
+// What that takes from the context while it runs, for a dense f32 x.
+int64_t channel_norm_statistics_bytes(const Shape& x);
+// 1 / sqrt(variance + eps), f64.
+Tensor reciprocal_deviation(const Tensor& variance, double eps);
 // mean, rstd: [M, C], M = 1 or N. residual may be undefined; y may be x or residual.
 void channel_norm_forward(const TensorView& x, const ChannelNorm& norm, const TensorView& mean, const TensorView& rstd,
                           const TensorView& gamma, const TensorView& beta, const TensorView& residual,

@@ -1,3 +1,5 @@
+
+#include <cmath>
 #include <vector>
 
 #include "kernels/channel_norm/walk.h"
@@ -35,15 +37,20 @@ void combine_moments(const ChannelNormWalk& walk, const T* partials, int64_t ima
 }
 
 template <class T>
+int64_t partial_bytes(const ChannelNormWalk& walk) {
+  return walk.pieces() * 3 * walk.c * static_cast<int64_t>(sizeof(T));
+}
+
+template <class T>
 void statistics(const TensorView& x, const ChannelNorm& norm, const TensorView& mean, const TensorView& variance) {
   if (x.numel() == 0) {
     for (const TensorView& t : {mean, variance})
       for (double& v : t.span<double>()) v = 0;
     return;
   }
-  const ChannelNormWalk walk(x, x.is_dense());
+  const ChannelNormWalk walk(x.shape(), x.is_dense());
   const auto& allocator = Context::current().allocator();
-  const Scratch memory(allocator, walk.pieces() * 3 * walk.c * static_cast<int64_t>(sizeof(T)));
+  const Scratch memory(allocator, partial_bytes<T>(walk));
   T* partials = memory.as<T>();
   const auto& run = kernels_of<T>();
   walk.run([&](int64_t piece, int64_t, int64_t first, int64_t rows) {
@@ -76,6 +83,15 @@ void statistics(const TensorView& x, const ChannelNorm& norm, const TensorView& 
 }
 
 }  // namespace
+
+int64_t channel_norm_statistics_bytes(const Shape& x) { return partial_bytes<float>(ChannelNormWalk(x, true)); }
+
+Tensor reciprocal_deviation(const Tensor& variance, double eps) {
+  const Tensor rstd = Tensor::empty(variance.shape(), DType::f64);
+  for (size_t i = 0; i < rstd.span<double>().size(); ++i)
+    rstd.span<double>()[i] = 1 / std::sqrt(variance.span<double>()[i] + eps);
+  return rstd;
+}
 
 void channel_norm_statistics(const TensorView& x, const ChannelNorm& norm, const TensorView& mean,
                              const TensorView& variance) {

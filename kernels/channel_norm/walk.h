@@ -21,7 +21,7 @@ struct ChannelNormWalk {
   int64_t n, s, c, join = 1;  // s, c: rows of an image and channels, both after joining
   Blocks blocks;              // of an image
 
-  ChannelNormWalk(const TensorView& x, bool dense) : n(x.shape()[0]), s(n == 0 ? 0 : x.rows() / n), c(x.channels()) {
+  ChannelNormWalk(const Shape& x, bool dense) : n(x[0]), s(n == 0 ? 0 : x.rows() / n), c(x.channels()) {
     if (dense && c < 64) {
       while ((join * c) % 16 != 0 || join * c < 64) ++join;
       if (s % join != 0) join = 1;

@@ -165,7 +165,7 @@ void convolution_forward(const TensorView& x, const TensorView& weight, const Te
   run(d, x, weight, bias, y, false, rounding);
 }
 
-int64_t convolution_forward_scratch(const ConvolutionDims& d, Rounding rounding) {
+int64_t convolution_forward_bytes(const ConvolutionDims& d, Rounding rounding) {
   return d.rows() == 0 || d.cout == 0 ? 0 : ScratchOf<float>(pick_for(d, rounding), d).total();
 }
 

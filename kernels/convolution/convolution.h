@@ -22,7 +22,7 @@ void convolution_forward(const TensorView& x, const TensorView& weight, const Te
 void convolution_data_gradient(const TensorView& dy, const TensorView& weight, int64_t groups, const TensorView& dx);
 
 // Bytes of scratch that convolution_forward takes from the current context for f32 tensors of these dims.
-int64_t convolution_forward_scratch(const ConvolutionDims& d, Rounding rounding = Rounding::transformed);
+int64_t convolution_forward_bytes(const ConvolutionDims& d, Rounding rounding = Rounding::transformed);
 
 // The dims of a convolution from x to y, after all checks; argument names are prefixed by d where gradient is true.
 ConvolutionDims convolution_dims(const char* op, const TensorView& x, const TensorView& weight, int64_t groups,

@@ -48,10 +48,15 @@ Run* pick_for(std::span<const Impl<Run>> rows, const DepthwiseDims& d) {
 }
 
 template <class T>
+int64_t packed_bytes(const DepthwiseDims& d) {
+  return d.kd * d.kh * d.kw * d.c * int64_t{sizeof(T)};
+}
+
+template <class T>
 void run_forward(const DepthwiseDims& d, bool turned, const TensorView& x, const TensorView& weight,
                  const TensorView& bias, const TensorView& y, DepthwiseForwardOf<T>* run) {
   const int64_t taps = d.kd * d.kh * d.kw;
-  const Scratch scratch(Context::current().allocator(), taps * d.c * size_of(x.dtype()));
+  const Scratch scratch(Context::current().allocator(), packed_bytes<T>(d));
   T* packed = scratch.as<T>();
   const T* w = weight.data<T>();
   for (int64_t c = 0; c < d.c; ++c)
@@ -88,6 +93,8 @@ bool depthwise_accepts(Isa row, const DepthwiseDims& d) {
   const bool one = d.kd * d.kh * d.kw == 1, three = d.kh == 3 && d.kw == 3 && (d.kd == 1 || d.kd == 3);
   return row == Isa::reference || one || three;
 }
+
+int64_t depthwise_forward_bytes(const DepthwiseDims& d) { return packed_bytes<float>(d); }
 
 void depthwise_forward(const TensorView& x, const TensorView& weight, const TensorView& bias, const TensorView& y) {
   const DepthwiseDims d = dims_of("depthwise", x, weight, "y", y);

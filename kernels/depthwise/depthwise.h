@@ -21,6 +21,8 @@ void depthwise_weight_gradient(const TensorView& x, const TensorView& dy, const 
 struct DepthwiseDims {
   int64_t n, d, h, w, c, kd, kh, kw, ldx, ldy;
 };
+// What depthwise_forward takes from the context while it runs, f32.
+int64_t depthwise_forward_bytes(const DepthwiseDims& d);
 
 // Image rows [first, last) of the n * d * h of y. weight: packed [kd, kh, kw, c]; bias may be null.
 template <class T>

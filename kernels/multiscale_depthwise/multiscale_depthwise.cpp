@@ -163,6 +163,11 @@ int64_t multiscale_depthwise_scratch(const Dims& d) {
   return 2 * channels * slices * (kRows + 8) * (d.w + 64) + channels * slices_of(d) * 8 * 32 + 9 * 9 * 9 * 16;
 }
 
+int64_t multiscale_depthwise_forward_bytes(const Dims& d) {
+  return (Parameters(d).size() + multiscale_depthwise_scratch(d) * Context::current().threads()) *
+         int64_t{sizeof(float)};
+}
+
 std::span<const Impl<MultiscaleDepthwiseForward>> multiscale_depthwise_forward_impls() { return forward_impls; }
 std::span<const Impl<MultiscaleDepthwiseWeightGradient>> multiscale_depthwise_weight_gradient_impls() {
   return weight_gradient_impls;

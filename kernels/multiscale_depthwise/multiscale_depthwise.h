@@ -58,6 +58,8 @@ MultiscaleDepthwiseForward multiscale_depthwise_forward_generic, multiscale_dept
 MultiscaleDepthwiseWeightGradient multiscale_depthwise_weight_gradient_generic,
     multiscale_depthwise_weight_gradient_avx2, multiscale_depthwise_weight_gradient_avx512;
 int64_t multiscale_depthwise_scratch(const MultiscaleDepthwiseDims& d);
+// What multiscale_depthwise_forward takes from the current context while it runs, f32.
+int64_t multiscale_depthwise_forward_bytes(const MultiscaleDepthwiseDims& d);
 
 // Implementations in this build, fastest first, reference last.
 std::span<const Impl<MultiscaleDepthwiseForward>> multiscale_depthwise_forward_impls();

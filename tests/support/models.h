@@ -1,6 +1,6 @@
 #pragma once
-#include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/model_file.h"
+#include "lgmsnet/training/lgmsnet.h"
 
 namespace lgms::testing {
 

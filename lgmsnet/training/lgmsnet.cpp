@@ -1,7 +1,7 @@
-#include "lgmsnet/lgmsnet.h"
+#include "lgmsnet/training/lgmsnet.h"
 
-#include "lgmsnet/shapes.h"
-#include "lgmsnet/training_builder.h"
+#include "lgmsnet/steps.h"
+#include "lgmsnet/training/training_builder.h"
 
 namespace lgms {
 
@@ -15,6 +15,12 @@ autograd::Variable LGMSNet::forward(const Tensor& x, bool training, StageHook ho
   check_input(config_, x.shape());
   TrainingBuilder builder(config_.rank, store_, training, std::move(hook), checkpointing);
   return lgms::forward(builder, config_, autograd::Variable(x));
+}
+
+Inference LGMSNet::inference() const {
+  std::vector<Tensor> parameters;
+  for (const NamedTensor& t : store_.tensors()) parameters.push_back(t.tensor);
+  return {config_, std::move(parameters)};
 }
 
 }  // namespace lgms

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "autograd/ops.h"
-#include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/network.h"
+#include "lgmsnet/training/lgmsnet.h"
 #include "nn/layers.h"
 
 namespace lgms {

@@ -1,15 +1,12 @@
 #pragma once
 // The network that can be trained: its parameters and its forward pass under autograd.
-#include <functional>
 #include <string>
 
 #include "lgmsnet/config.h"
+#include "lgmsnet/inference.h"
 #include "nn/parameters.h"
 
 namespace lgms {
-
-// Called with the output of every top-level module ("stem", "encoder1", ..., "Conv_1x1").
-using StageHook = std::function<void(const std::string& name, const Tensor& output)>;
 
 class LGMSNet {
  public:
@@ -24,6 +21,9 @@ class LGMSNet {
   // modules and computes the rest again, module by module; the same bits in less memory and more time. *this must
   // outlive the graph. Throws Error{usage} where x does not fit.
   autograd::Variable forward(const Tensor& x, bool training, StageHook hook = {}, bool checkpointing = false) const;
+
+  // The same network without autograd; it shares the parameters.
+  Inference inference() const;
 
   const Config& config() const { return config_; }
   nn::ParameterStore& store() { return store_; }

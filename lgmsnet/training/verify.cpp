@@ -1,4 +1,4 @@
-#include "lgmsnet/verify.h"
+#include "lgmsnet/training/verify.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,8 +7,8 @@
 #include "core/error.h"
 #include "core/io/safetensors.h"
 #include "core/transform/layout.h"
-#include "lgmsnet/lgmsnet.h"
 #include "lgmsnet/model_file.h"
+#include "lgmsnet/training/lgmsnet.h"
 #include "nn/optimizer.h"
 
 namespace lgms {
@@ -135,12 +135,11 @@ class Verifier {
 
   void evaluation() {
     const bool stages = holds("eval.stage.");
-    const autograd::NoGrad no_grad;
-    const autograd::Variable logits = net_.forward(input(), false, [&](const std::string& name, const Tensor& output) {
+    const Tensor logits = net_.inference().forward(input(), [&](const std::string& name, const Tensor& output) {
       if (stages) compare("eval.stage." + name, output, true);
     });
     if (!stages) group("eval.stage.");
-    if (group("eval.logits")) compare("eval.logits", logits.value(), true);
+    if (group("eval.logits")) compare("eval.logits", logits, true);
   }
 
   autograd::Variable loss(const autograd::Variable& logits) const {

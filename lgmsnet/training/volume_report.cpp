@@ -1,4 +1,4 @@
-#include "lgmsnet/volume_report.h"
+#include "lgmsnet/training/volume_report.h"
 
 #include <algorithm>
 #include <charconv>

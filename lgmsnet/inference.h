@@ -1,0 +1,37 @@
+#pragma once
+// The network as it is used: its steps, run by the kernels one after the other. No autograd.
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/named_tensor.h"
+#include "lgmsnet/config.h"
+
+namespace lgms {
+
+// Called with the output of every top-level module ("stem", "encoder1", ..., "Conv_1x1").
+using StageHook = std::function<void(const std::string& name, const Tensor& output)>;
+
+class Inference {
+ public:
+  // Parameters of a file, whose storage is shared where it has dtype. Throws Error{model} naming source where they are
+  // not those of such a network, or not finite.
+  Inference(const Config& config, const NamedTensors& tensors, const std::string& source, DType dtype = DType::f32);
+
+  // parameters: in the order of parameter_specs, shared.
+  Inference(const Config& config, std::vector<Tensor> parameters)
+      : config_(config), parameters_(std::move(parameters)) {}
+
+  // x: [N, D, H, W, in_channels], sides multiples of 32 -> logits [N, D, H, W, classes]. The bits of LGMSNet::forward
+  // outside of training. Memory in the current context: forward_cost. Throws Error{usage} where x does not fit.
+  Tensor forward(const Tensor& x, const StageHook& hook = {}) const;
+
+  const Config& config() const { return config_; }
+
+ private:
+  Config config_;
+  std::vector<Tensor> parameters_;
+};
+
+}  // namespace lgms

@@ -1,0 +1,298 @@
+#include "lgmsnet/steps.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/error.h"
+#include "kernels/attention/attention.h"
+#include "kernels/channel_norm/channel_norm.h"
+#include "kernels/convolution/convolution.h"
+#include "kernels/depthwise/depthwise.h"
+#include "kernels/multiscale_depthwise/multiscale_depthwise.h"
+
+namespace lgms {
+namespace {
+
+// The builder that writes the list: network.h says what a builder is.
+class StepBuilder {
+ public:
+  struct Value {
+    int index = -1;
+    Shape shape;
+  };
+  using Norm = NormArguments<Value>;
+
+  StepBuilder(const Config& config, const Shape& x) : rank_(config.rank), list_{config.rank, {}, {}} {
+    input_ = value(x, 0);
+  }
+
+  Value input() const { return input_; }
+  Steps finish(const Value& logits);
+
+  Value convolution(const std::string& name, const Value& x, int64_t cout, int64_t k, int64_t groups, bool bias) {
+    Step step{.op = Op::convolution, .scope = name, .inputs = {x.index}, .k = k, .groups = groups};
+    step.parameters.push_back(weight(name, cout, channels(x) / groups, k));
+    if (bias) step.parameters.push_back({.name = name + ".bias", .shape = {cout}, .bound = step.parameters[0].bound});
+    step.macs = x.shape.rows() * step.parameters[0].shape.numel();
+    return record(std::move(step), x.shape.with_channels(cout));
+  }
+  Value linear(const std::string& name, const Value& x, int64_t out, bool bias) {
+    const double bound = default_bound(channels(x));
+    Step step{.op = Op::linear, .scope = name, .inputs = {x.index}};
+    step.parameters.push_back({.name = name + ".weight", .shape = {out, channels(x)}, .bound = bound});
+    if (bias) step.parameters.push_back({.name = name + ".bias", .shape = {out}, .bound = bound});
+    step.macs = x.shape.rows() * out * channels(x);
+    return record(std::move(step), x.shape.with_channels(out));
+  }
+  Value depthwise(const std::string& name, const Value& x, int64_t k) {
+    Step step{.op = Op::depthwise, .scope = name, .inputs = {x.index}, .k = k};
+    step.parameters.push_back(weight(name, channels(x), 1, k));
+    step.macs = x.shape.rows() * step.parameters[0].shape.numel();
+    return record(std::move(step), x.shape);
+  }
+  Value multiscale_depthwise(const std::string& name, const Value& x) {
+    Step step{.op = Op::multiscale_depthwise, .scope = name, .inputs = {x.index}};
+    const int64_t quarter = channels(x) / 4;
+    int64_t k = 3;
+    for (const char* branch : {".local_dwc", ".global_dwc_s", ".global_dwc_m", ".global_dwc_l"}) {
+      const ParameterSpec w = weight(name + branch, quarter, 1, k);
+      step.macs += x.shape.rows() * w.shape.numel();
+      step.parameters.push_back(w);
+      step.parameters.push_back({.name = name + branch + ".bias", .shape = {quarter}, .bound = w.bound});
+      k += 2;
+    }
+    return record(std::move(step), x.shape);
+  }
+  Value norm(const std::string& name, const Value& x, const Norm& options) {
+    return rank_ == 2 ? batch_norm(name, x, options) : record(norm_step(Op::instance_norm, "", x, options), x.shape);
+  }
+  Value batch_norm(const std::string& name, const Value& x, const Norm& options) {
+    Step step = norm_step(Op::batch_norm, name, x, options);
+    const Shape c{channels(x)};
+    step.parameters = {
+        {.name = name + ".weight", .shape = c, .value = 1},
+        {.name = name + ".bias", .shape = c},
+        {.name = name + ".running_mean", .shape = c, .trained = false},
+        {.name = name + ".running_var", .shape = c, .trained = false, .value = 1, .least = 0},
+        {.name = name + ".num_batches_tracked", .shape = {}, .dtype = DType::i64, .trained = false, .least = 0}};
+    return record(std::move(step), x.shape);
+  }
+  Value group_norm(const std::string& name, const Value& x, int64_t groups, const Norm& options) {
+    Step step = norm_step(Op::group_norm, name, x, options);
+    step.groups = groups;
+    step.parameters = affine(name, channels(x));
+    return record(std::move(step), x.shape);
+  }
+  Value layer_norm(const std::string& name, const Value& x) {
+    Step step{.op = Op::layer_norm, .scope = name, .inputs = {x.index}};
+    step.parameters = affine(name, channels(x));
+    return record(std::move(step), x.shape);
+  }
+  // rows queries, each against the L = rows / sub-grids tokens of its own sub-grid, q k^T and p v.
+  Value attention(const Value& qkv, int64_t heads) {
+    const Shape output = qkv.shape.with_channels(channels(qkv) / 3);
+    const int64_t sub_grids = rank_ == 3 ? 8 : 4;
+    Step step{.op = Op::attention, .scope = {}, .inputs = {qkv.index}, .heads = heads};
+    step.attention_macs = output.rows() * (output.rows() / output[0] / sub_grids) * output.channels() * 2;
+    return record(std::move(step), output);
+  }
+  Value activation(const Value& x, Activation kind) {
+    return record({.op = Op::activation, .scope = {}, .inputs = {x.index}, .after = kind}, x.shape);
+  }
+  Value add(const Value& a, const Value& b) {
+    return record({.op = Op::add, .scope = {}, .inputs = {a.index, b.index}}, a.shape);
+  }
+  Value concat(std::initializer_list<Value> parts) {
+    Step step{.op = Op::concat, .scope = {}, .inputs = {}};
+    int64_t c = 0;
+    for (const Value& part : parts) {
+      c += channels(part);
+      step.inputs.push_back(part.index);
+    }
+    return record(std::move(step), parts.begin()->shape.with_channels(c));
+  }
+  Value split(const Value& x, int64_t first, int64_t count) {
+    const StepValue& whole = list_.values[static_cast<size_t>(x.index)];
+    const int storage = whole.storage;
+    return value(x.shape.with_channels(count), whole.first + first, storage);
+  }
+  Value upsample(const Value& x) {
+    const int64_t d = rank_ == 3 ? 2 : 1;
+    const Shape output{x.shape[0], d * x.shape[1], 2 * x.shape[2], 2 * x.shape[3], channels(x)};
+    Step step{.op = Op::upsample, .scope = {}, .inputs = {x.index}};
+    step.upsample_macs = output.numel() * (rank_ == 3 ? 8 : 4);
+    return record(std::move(step), output);
+  }
+  Value max_pool(const Value& x) {
+    const int64_t d = rank_ == 3 ? 2 : 1;
+    return record({.op = Op::max_pool, .scope = {}, .inputs = {x.index}},
+                  {x.shape[0], x.shape[1] / d, x.shape[2] / 2, x.shape[3] / 2, channels(x)});
+  }
+  // Names the module that everything recorded since the last stage belongs to.
+  Value stage(const std::string& name, const Value& x) {
+    for (; unstaged_ < list_.steps.size(); ++unstaged_) list_.steps[unstaged_].stage = name;
+    return x;
+  }
+  template <class F>
+  Value segment(const Value& x, const F& f) {
+    return f(*this, x);
+  }
+  template <class F>
+  Value segment(const Value& x, const Value& y, const F& f) {
+    return f(*this, x, y);
+  }
+  int64_t channels(const Value& x) const { return x.shape.channels(); }
+  int rank() const { return rank_; }
+
+ private:
+  // storage below 0: its own.
+  Value value(const Shape& shape, int64_t first, int storage = -1) {
+    const int index = static_cast<int>(list_.values.size());
+    list_.values.push_back({shape, storage < 0 ? index : storage, first});
+    return {index, shape};
+  }
+  Value record(Step step, const Shape& output) {
+    const Value y = value(output, 0);
+    step.output = y.index;
+    list_.steps.push_back(std::move(step));
+    return y;
+  }
+  // [cout, cin, k...] with as many k as the space has axes.
+  ParameterSpec weight(const std::string& name, int64_t cout, int64_t cin, int64_t k) const {
+    const int64_t taps = rank_ == 3 ? k * k * k : k * k;
+    const Shape shape = rank_ == 3 ? Shape{cout, cin, k, k, k} : Shape{cout, cin, k, k};
+    return {.name = name + ".weight", .shape = shape, .bound = default_bound(cin * taps)};
+  }
+  static std::vector<ParameterSpec> affine(const std::string& name, int64_t c) {
+    return {{.name = name + ".weight", .shape = {c}, .value = 1}, {.name = name + ".bias", .shape = {c}}};
+  }
+  static Step norm_step(Op op, const std::string& name, const Value& x, const Norm& options) {
+    Step step{.op = op, .scope = name, .inputs = {x.index}, .before = options.before, .after = options.after};
+    if (options.residual.index >= 0) step.inputs.push_back(options.residual.index);
+    return step;
+  }
+
+  int rank_;
+  Steps list_;
+  Value input_;
+  size_t unstaged_ = 0;
+};
+
+Steps StepBuilder::finish(const Value& logits) {
+  list_.input = input_.index;
+  list_.output = logits.index;
+  const auto storage_of = [&](int v) -> StepValue& {
+    return list_.values[static_cast<size_t>(list_.values[static_cast<size_t>(v)].storage)];
+  };
+  const int kept = static_cast<int>(list_.steps.size());
+  for (int i = 0; i < kept; ++i)
+    for (const int v : list_.steps[static_cast<size_t>(i)].inputs) storage_of(v).last_read = i;
+  storage_of(list_.input).last_read = storage_of(list_.output).last_read = kept;
+  for (int i = 0; i < kept; ++i) {
+    const Step& step = list_.steps[static_cast<size_t>(i)];
+    if (step.op != Op::batch_norm && step.op != Op::instance_norm && step.op != Op::group_norm) continue;
+    const int x = step.inputs[0];
+    StepValue &in = storage_of(x), &out = list_.values[static_cast<size_t>(step.output)];
+    if (in.last_read != i || in.shape != out.shape) continue;
+    in.last_read = out.last_read;
+    for (StepValue& v : list_.values)  // its splits too
+      if (v.storage == step.output) v.storage = list_.values[static_cast<size_t>(x)].storage;
+  }
+  return std::move(list_);
+}
+
+int64_t bytes_of(const Shape& shape) { return shape.numel() * int64_t{sizeof(float)}; }
+
+// What a step takes from the context while it runs.
+int64_t scratch_of(const Steps& list, const Step& step) {
+  const Shape &s = list.shape_of(step.inputs[0]), &y = list.shape_of(step.output);
+  const int64_t kd = list.rank == 3 ? step.k : 1;
+  switch (step.op) {
+    case Op::convolution:
+    case Op::linear:
+      return kernels::convolution_forward_bytes(
+          {s[0], s[1], s[2], s[3], s[4], y[4], step.groups, kd, step.k, step.k, s[4], y[4]});
+    case Op::depthwise:
+      return kernels::depthwise_forward_bytes({s[0], s[1], s[2], s[3], s[4], kd, step.k, step.k, s[4], y[4]});
+    case Op::multiscale_depthwise:
+      return kernels::multiscale_depthwise_forward_bytes(
+          {s[0], s[1], s[2], s[3], s[4], list.rank == 3, true, s[4], y[4]});
+    case Op::instance_norm:
+    case Op::group_norm: return kernels::channel_norm_statistics_bytes(s);
+    case Op::attention:
+      return bytes_of(y.with_channels(2 * step.heads)) +
+             kernels::attention_forward_bytes(
+                 {s[0], s[1], s[2], s[3], step.heads, list.rank - 1, s[4], y[4], 0, 0});
+    default: return 0;
+  }
+}
+
+}  // namespace
+
+std::string Step::name() const {
+  switch (op) {
+    case Op::convolution: return "convolution";
+    case Op::linear: return "linear";
+    case Op::depthwise: return "depthwise";
+    case Op::multiscale_depthwise: return "multiscale_depthwise";
+    case Op::batch_norm: return "batch_norm";
+    case Op::instance_norm: return "instance_norm";
+    case Op::group_norm: return "group_norm";
+    case Op::layer_norm: return "layer_norm";
+    case Op::attention: return "attention";
+    case Op::activation: return kernels::name_of(after);
+    case Op::add: return "add";
+    case Op::concat: return "concat";
+    case Op::upsample: return "upsample";
+    case Op::max_pool: return "max_pool";
+  }
+  return "";
+}
+
+int64_t Step::trained_elements() const {
+  int64_t sum = 0;
+  for (const ParameterSpec& p : parameters)
+    if (p.trained) sum += p.shape.numel();
+  return sum;
+}
+
+void check_input(const Config& config, const Shape& x) {
+  check(x.rank() == 5 && x.channels() == config.in_channels, ErrorKind::usage,
+        "[network] input: expected [N, D, H, W, ", config.in_channels, "], got ", x);
+  check(config.rank == 3 || x[1] == 1, ErrorKind::usage, "[network] input: expected depth 1 in 2D, got ", x);
+  for (int axis = config.rank == 3 ? 1 : 2; axis < 4; ++axis)
+    check(x[axis] > 0 && x[axis] % 32 == 0, ErrorKind::usage,
+          "[network] input: expected sides that are multiples of 32, got ", x, "; resize or pad the image");
+}
+
+Steps steps_of(const Config& config, const Shape& x) {
+  check_input(config, x);
+  StepBuilder builder(config, x);
+  return builder.finish(forward(builder, config, builder.input()));
+}
+
+std::vector<ParameterSpec> parameter_specs(const Config& config) {
+  const int64_t depth = config.rank == 3 ? 32 : 1;
+  std::vector<ParameterSpec> specs;
+  for (const Step& step : steps_of(config, {1, depth, 32, 32, config.in_channels}).steps)
+    specs.insert(specs.end(), step.parameters.begin(), step.parameters.end());
+  return specs;
+}
+
+ForwardCost forward_cost(const Config& config, const Shape& x) {
+  const Steps list = steps_of(config, x);
+  ForwardCost cost;
+  int64_t now = bytes_of(x);  // the caller keeps it
+  for (size_t i = 0; i < list.steps.size(); ++i) {
+    const Step& step = list.steps[i];
+    cost.macs += step.macs + step.attention_macs + step.upsample_macs;
+    if (list.values[static_cast<size_t>(step.output)].storage == step.output) now += bytes_of(list.shape_of(step.output));
+    cost.peak_bytes = std::max(cost.peak_bytes, now + scratch_of(list, step));
+    for (size_t v = 0; v < list.values.size(); ++v)
+      if (list.values[v].storage == static_cast<int>(v) && list.values[v].last_read == static_cast<int>(i))
+        now -= bytes_of(list.values[v].shape);
+  }
+  return cost;
+}
+
+}  // namespace lgms

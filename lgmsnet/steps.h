@@ -1,0 +1,82 @@
+#pragma once
+// What the network does to an input of one shape, as a list. Everything that asks about it without training reads this:
+// parameters, counts of operations, memory, inference.
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "core/parameter_spec.h"
+#include "core/shape.h"
+#include "lgmsnet/config.h"
+#include "lgmsnet/network.h"
+
+namespace lgms {
+
+enum class Op {
+  convolution,
+  linear,
+  depthwise,
+  multiscale_depthwise,
+  batch_norm,
+  instance_norm,
+  group_norm,
+  layer_norm,
+  attention,
+  activation,
+  add,
+  concat,
+  upsample,
+  max_pool
+};
+
+// One op, in the order of execution. Values are numbers into Steps::values.
+struct Step {
+  Op op;
+  std::string scope;        // the layer's name in a checkpoint; empty for ops without parameters
+  std::string stage = {};   // the top-level module it belongs to, e.g. "encoder4"
+  std::vector<int> inputs;  // a norm's: x, then the residual if there is one
+  int output = -1;
+  std::vector<ParameterSpec> parameters = {};
+  int64_t k = 1, groups = 1, heads = 0;                              // sides of the kernel; of channels; of attention
+  Activation before = Activation::none, after = Activation::none;  // of a norm; an activation's own is `after`
+  int64_t macs = 0;            // multiply-adds of convolutions and linear layers
+  int64_t attention_macs = 0;  // of q k^T and p v
+  int64_t upsample_macs = 0;   // of the interpolation
+
+  std::string name() const;  // of the op: "convolution", "silu"
+  int64_t trained_elements() const;
+};
+
+struct StepValue {
+  Shape shape;
+  // The value in whose memory it lies: itself; of a split the whole; of a norm its input where nobody reads that again.
+  int storage;
+  int64_t first = 0;   // channel of `storage` where it begins
+  int last_read = -1;  // of a storage: the last step that reads it, or a value that lies in it; past all: it is kept
+};
+
+struct Steps {
+  int rank;
+  std::vector<Step> steps;
+  std::vector<StepValue> values;
+  int input = 0, output = -1;
+
+  const Shape& shape_of(int value) const { return values[static_cast<size_t>(value)].shape; }
+};
+
+// For inputs of shape x [N, D, H, W, in_channels]. Throws Error{usage} where x does not fit.
+Steps steps_of(const Config& config, const Shape& x);
+// Every parameter and buffer with its checkpoint name, in the order of the steps: 372 tensors in the default 2D network,
+// 177 in 3D.
+std::vector<ParameterSpec> parameter_specs(const Config& config);
+// Throws Error{usage} unless x is [N, D, H, W, in_channels] with sides that are multiples of 32 (rank 2: D = 1).
+void check_input(const Config& config, const Shape& x);
+
+struct ForwardCost {
+  int64_t peak_bytes = 0;  // of tensors and scratch in use at once, input and logits included, weights not
+  int64_t macs = 0;        // multiply-adds: convolutions, linear layers, attention, upsampling
+};
+// Of Inference::forward for x in the current context (threads and instruction set decide about scratch).
+ForwardCost forward_cost(const Config& config, const Shape& x);
+
+}  // namespace lgms

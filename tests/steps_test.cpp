@@ -1,0 +1,104 @@
+#include "lgmsnet/steps.h"
+
+#include "lgmsnet/training/lgmsnet.h"
+#include "tests/support/testing.h"
+
+using namespace lgms;
+using namespace lgms::testing;
+
+namespace {
+
+Config small_volume(std::array<int64_t, 5> dims, std::array<Split, 4> splits) {
+  Config config = Config::named("3d");
+  config.dims = dims;
+  config.splits = splits;
+  return config;
+}
+
+}  // namespace
+
+TEST_CASE("inference: the bits of the trainable network outside of training, stage by stage, in both types") {
+  Config deep = Config::named("3d-l0");
+  deep.classes = 3;
+  for (const auto& [config, shape] :
+       {std::pair{Config::named("2d"), Shape{2, 1, 64, 96, 3}}, {deep, {1, 32, 64, 32, 1}}})
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      if (dtype == DType::f64 && config.rank == 3) continue;  // minutes
+      LGMSNet net(config, 7, dtype);
+      const Tensor x = randn(shape, 1, dtype);
+      if (dtype == DType::f32) net.forward(x, true);  // statistics that are not 0 and 1
+      std::vector<std::pair<std::string, Tensor>> stages;
+      size_t at = 0;
+      const Tensor got = net.inference().forward(
+          x, [&](const std::string& name, const Tensor& t) { stages.emplace_back(name, t.clone()); });
+      const autograd::NoGrad no_grad;
+      const Tensor want = net.forward(x, false,
+                                      [&](const std::string& name, const Tensor& t) {
+                                        REQUIRE(at < stages.size());
+                                        CHECK(stages[at].first == name);
+                                        CHECK(max_difference(stages[at++].second, t) == 0);
+                                      })
+                              .value();
+      CHECK(at == stages.size());
+      CHECK(max_difference(got, want) == 0);
+      CHECK(max_magnitude(got) > 0);
+    }
+}
+
+TEST_CASE("steps: every value is written once, read later, and its memory is not taken before that") {
+  for (const char* name : {"2d", "3d", "3d-l2"}) {
+    const Config config = Config::named(name);
+    const int64_t d = config.rank == 3 ? 32 : 1;
+    const Steps list = steps_of(config, {1, d, 32, 32, config.in_channels});
+    std::vector<int> holds(list.values.size(), -1);  // of a storage: whose value is in it
+    holds[static_cast<size_t>(list.input)] = list.input;
+    int in_place = 0;
+    for (size_t i = 0; i < list.steps.size(); ++i) {
+      const Step& step = list.steps[i];
+      CHECK(!step.stage.empty());
+      for (const int v : step.inputs) {
+        const StepValue& value = list.values[static_cast<size_t>(v)];
+        const int owner = holds[static_cast<size_t>(value.storage)];
+        REQUIRE(owner >= 0);
+        CHECK((owner == v || value.shape.channels() < list.shape_of(owner).channels()));
+        CHECK(list.values[static_cast<size_t>(value.storage)].last_read >= static_cast<int>(i));
+      }
+      const int storage = list.values[static_cast<size_t>(step.output)].storage;
+      if (storage != step.output) {
+        ++in_place;
+        CHECK(storage == list.values[static_cast<size_t>(step.inputs[0])].storage);
+      }
+      holds[static_cast<size_t>(storage)] = step.output;
+    }
+    CHECK(in_place > 20);
+    CHECK(holds[static_cast<size_t>(list.values[static_cast<size_t>(list.output)].storage)] == list.output);
+  }
+}
+
+TEST_CASE("forward_cost: within 2 % of what the allocator hands out, and never below") {
+  struct Case {
+    Config config;
+    Shape x;
+  };
+  const Case cases[] = {{Config::named("3d"), {1, 64, 64, 64, 1}},
+                        {Config::named("3d"), {1, 32, 64, 32, 1}},
+                        {small_volume({8, 8, 16, 16, 16}, {{{12, 4}, {12, 4}, {12, 4}, {12, 4}}}), {1, 96, 64, 64, 1}},
+                        {Config::named("2d"), {1, 1, 256, 256, 3}}};
+  for (const Case& c : cases)
+    for (int threads : {1, 2}) {
+      CAPTURE(c.x);
+      CAPTURE(threads);
+      ContextOptions options = with_threads(threads);
+      options.lean = true;
+      Context context(options);
+      const Context::Scope scope(context);
+      const Inference net = LGMSNet(c.config).inference();
+      const int64_t weights = context.allocator()->in_use();
+      context.allocator()->reset_peak();
+      net.forward(Tensor::zeros(c.x));
+      const int64_t used = context.allocator()->peak() - weights, planned = forward_cost(c.config, c.x).peak_bytes;
+      CHECK(planned >= 0.999 * static_cast<double>(used));
+      CHECK(planned <= 1.02 * static_cast<double>(used));
+      MESSAGE(c.x, " ", threads, " threads: planned ", planned, ", used ", used);
+    }
+}
