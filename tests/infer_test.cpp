@@ -4,11 +4,12 @@
 
 #include <cmath>
 
+#include "core/context.h"
+#include "core/error.h"
 #include "core/io/safetensors.h"
 #include "core/transform/layout.h"
 #include "lgmsnet/inference.h"
-#include "lgmsnet/model_file.h"
-#include "lgmsnet/sliding_window.h"
+#include "lgmsnet/predictor.h"
 
 using namespace lgms;
 
@@ -35,14 +36,49 @@ TEST_CASE("infer: a golden file's weights give its logits, 2D and 3D") {
 
 TEST_CASE("infer: the model that ships turns a picture into a mask") {
   const ModelFile model = load_model(LGMS_TEST_DATA "/nuclei.safetensors");
-  const Inference network(model.config, model.tensors, "nuclei");
+  const Predictor predictor(model, "nuclei");
   const Tensor picture = Tensor::zeros({70, 90, 3}, DType::u8);  // a dark field with a bright disc
   for (int64_t i = 0; i < 70 * 90; ++i)
     if (std::hypot(static_cast<double>(i / 90) - 30, static_cast<double>(i % 90) - 40) < 12)
       for (int64_t c = 0; c < 3; ++c) picture.data<uint8_t>()[3 * i + c] = 170;
-  const Tensor input = make_input(model.recipe, picture);
-  const Tensor logits = network.forward(input.reshaped({1, 1, input.shape()[1], input.shape()[2], 3}));
-  const Tensor mask = masks_from(probabilities_at(logits, 70, 90), model.recipe.threshold);
+  const Tensor mask = predictor.predict(picture).labels;
+  CHECK(mask.shape() == Shape{70, 90, 1});
   CHECK(mask.data<uint8_t>()[30 * 90 + 40] == 255);
   CHECK(mask.data<uint8_t>()[5 * 90 + 85] == 0);
+}
+
+TEST_CASE("infer: a volume becomes labels, says before what it takes, tells how far it is, and stops when told to") {
+  const ModelFile model = load_model(LGMS_TEST_DATA "/released/0.1.0_3d.safetensors");
+  const Predictor predictor(model, "released");
+  REQUIRE(predictor.volumes());
+  Context context({.threads = 2, .lean = true});
+  const Context::Scope scope(context);
+  PredictOptions options;
+  options.affine[0][0] = options.affine[1][1] = options.affine[2][2] = 1;
+  options.keep_largest = true;
+  const Tensor volume = Tensor::zeros({40, 36, 50, 1});
+  for (int64_t i = 0; i < volume.numel(); ++i) volume.data<float>()[i] = static_cast<float>(i % 50);
+  int64_t runs = 0;
+  options.progress = [&](int64_t done, int64_t all) { runs = done == all ? all : runs; };
+  const VolumeCost cost = predictor.cost({40, 36, 50}, options, false, 0);
+  const Prediction prediction = predictor.predict(volume, options);
+  CHECK(prediction.labels.shape() == Shape{40, 36, 50, 1});
+  CHECK(runs == cost.runs);
+  CHECK(context.allocator()->peak() < cost.peak_bytes());
+  context.stop().request();
+  bool stopped = false;
+  try {
+    predictor.predict(volume, options);
+  } catch (const Error& e) { stopped = e.kind() == ErrorKind::interrupted; }
+  CHECK(stopped);
+}
+
+TEST_CASE("infer: a model of another kind is refused by name") {
+  ModelFile model = load_model(LGMS_TEST_DATA "/nuclei.safetensors");
+  model.tensors.pop_back();
+  std::string message;
+  try {
+    const Predictor predictor(model, "cut.safetensors");
+  } catch (const Error& e) { message = e.message(); }
+  CHECK(message.starts_with("[cut.safetensors] "));
 }

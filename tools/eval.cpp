@@ -7,13 +7,13 @@
 
 #include "core/error.h"
 #include "core/io/json.h"
+#include "lgmsnet/predictor.h"
 #include "lgmsnet/recipe.h"
 #include "nn/data/dataset.h"
 #include "nn/data/list.h"
 #include "nn/data/mask.h"
 #include "nn/metrics.h"
 #include "tools/inputs.h"
-#include "tools/model.h"
 #include "tools/printing.h"
 #include "tools/status_line.h"
 #include "tools/verbs.h"
@@ -44,19 +44,19 @@ Json mean_of(const std::vector<Json>& all) {
 }
 
 // The counts of every class of one image: prediction against truth, at the image's own size or on the network's grid.
-std::vector<nn::Counts> counts_of(const Model& model, const nn::Example& example, const EvalArguments& a) {
+std::vector<nn::Counts> counts_of(const Predictor& predictor, const nn::Example& example, const EvalArguments& a) {
   Tensor probabilities, truth;
   if (a.network_size) {
-    const Tensor logits = model.logits(example.image);
+    const Tensor logits = predictor.logits(example.image);
     probabilities = probabilities_at(logits, logits.shape()[2], logits.shape()[3]);
-    truth = make_target(model.file.recipe, example.masks).reshaped(probabilities.shape());
+    truth = make_target(predictor.model().recipe, example.masks).reshaped(probabilities.shape());
   } else {
-    probabilities = model.probabilities(example.image, false);
+    probabilities = predictor.predict(example.image).probabilities;
     truth = masks_from(example.masks.to(DType::f32), nn::kMaskMiddle).to(DType::f32);
   }
   std::vector<nn::Counts> counts;
   for (int64_t k = 0; k < truth.channels(); ++k)
-    counts.push_back(nn::count(probabilities, truth, model.file.recipe.threshold, k));
+    counts.push_back(nn::count(probabilities, truth, predictor.model().recipe.threshold, k));
   return counts;
 }
 
@@ -74,14 +74,15 @@ void print(const Json& report) {
 
 void eval_pictures(const EvalArguments& a, ModelFile file) {
   Session session(a.machine);
-  Model model(std::move(file), a.model);
-  if (a.threshold >= 0) model.file.recipe.threshold = a.threshold;
+  if (a.threshold >= 0) file.recipe.threshold = a.threshold;
+  const Predictor predictor(std::move(file), a.model);
+  const ModelFile& model = predictor.model();
   const int64_t found = nn::mask_classes(a.data);
-  check(found == model.file.config.classes, ErrorKind::data, "[", (fs::path(a.data) / "masks").string(), "] expected ",
-        model.file.config.classes, " class(es), as many as ", a.model, " has, got ", found);
-  const nn::ImageFolder folder(a.data, model.file.config.classes,
-                               a.mask_threshold >= 0 ? a.mask_threshold : model.file.recipe.threshold_of_masks(),
-                               a.white >= 0 ? a.white : model.file.recipe.white);
+  check(found == model.config.classes, ErrorKind::data, "[", (fs::path(a.data) / "masks").string(), "] expected ",
+        model.config.classes, " class(es), as many as ", a.model, " has, got ", found);
+  const nn::ImageFolder folder(a.data, model.config.classes,
+                               a.mask_threshold >= 0 ? a.mask_threshold : model.recipe.threshold_of_masks(),
+                               a.white >= 0 ? a.white : model.recipe.white);
   const std::vector<std::string> stems =
       nn::read_list(fs::path(a.data) / a.list);  // an absolute list replaces the folder
   folder.require(stems);
@@ -93,7 +94,7 @@ void eval_pictures(const EvalArguments& a, ModelFile file) {
   for (const std::string& stem : stems) {
     session.stop_if_asked(text("scored ", images.size(), " of ", stems.size(), " images"));
     status.show(text("image ", images.size() + 1, " of ", stems.size()));
-    const std::vector<nn::Counts> counts = counts_of(model, folder.read(stem), a);
+    const std::vector<nn::Counts> counts = counts_of(predictor, folder.read(stem), a);
     std::vector<Json> here, here_paper;
     for (size_t k = 0; k < classes; ++k) {
       here.push_back(to_json(nn::scores(counts[k])));
@@ -110,9 +111,9 @@ void eval_pictures(const EvalArguments& a, ModelFile file) {
   status.clear();
 
   Json report = Json::object({{"mean", mean_of(scores)}, {"paper", mean_of(paper)}});
-  for (size_t k = 0; k < classes; ++k) report["classes"][model.file.classes[k]] = mean_of(of_class[k]);
+  for (size_t k = 0; k < classes; ++k) report["classes"][model.classes[k]] = mean_of(of_class[k]);
   report["grid"] = a.network_size ? "network" : "native";
-  report["threshold"] = model.file.recipe.threshold;
+  report["threshold"] = model.recipe.threshold;
   report["model"] = a.model;
   report["images"] = images;
   if (a.json)

@@ -13,12 +13,11 @@
 #include "core/io/class_names.h"
 #include "core/io/files.h"
 #include "core/io/output_file.h"
-#include "lgmsnet/training/lgmsnet.h"
+#include "lgmsnet/mosaic.h"
+#include "lgmsnet/predictor.h"
 #include "lgmsnet/training/volume_report.h"
-#include "lgmsnet/volume_inference.h"
 #include "nn/data/volumes.h"
 #include "tools/eval.h"
-#include "tools/mosaic.h"
 #include "tools/printing.h"
 #include "tools/status_line.h"
 
@@ -182,28 +181,21 @@ void eval_label_files(const EvalArguments& a) {
 
 void eval_volume_model(const EvalArguments& a, ModelFile file) {
   Session session(a.machine, true);
-  check(file.config.in_channels == 1, ErrorKind::model, "[", a.model, "] expected a 3D model of one channel, got ",
-        file.config.in_channels);
-  const Inference net(file.config, file.tensors, a.model);
-  file.tensors.clear();
+  const Predictor predictor(std::move(file), a.model);
+  const std::vector<std::string>& classes = predictor.model().classes;
   const nn::VolumeList list = nn::read_volume_list(a.data, a.list, "validation");
-  io::compare_class_names(file.classes, list.classes, "[" + a.data + "] labels");
+  io::compare_class_names(classes, list.classes, "[" + a.data + "] labels");
   StatusLine status;
-  score(session, a, list, file.classes,
-        [&](const nn::VolumeCase& c, const io::NiftiHeader& truth, const std::string& what) {
-          io::Volume image = io::read_nifti(c.image);
-          nn::check_same_grid(image.header, c.image, truth, c.label);
-          VolumeOptions options;
-          options.windows.progress = [&](int64_t done, int64_t all) {
-            status.show(what, static_cast<double>(done) / static_cast<double>(all));
-          };
-          const auto logits = [&](const Tensor& patch) { return net.forward(patch); };
-          return about_file(c.image.string(), [&] {
-            return segment_volume(file.volume_recipe, std::move(image.voxels), image.header.affine, file.config.classes,
-                                  logits, options)
-                .labels;
-          });
-        });
+  score(session, a, list, classes, [&](const nn::VolumeCase& c, const io::NiftiHeader& truth, const std::string& what) {
+    io::Volume image = io::read_nifti(c.image);
+    nn::check_same_grid(image.header, c.image, truth, c.label);
+    PredictOptions options;
+    options.affine = image.header.affine;
+    options.progress = [&](int64_t done, int64_t all) {
+      status.show(what, static_cast<double>(done) / static_cast<double>(all));
+    };
+    return about_file(c.image.string(), [&] { return predictor.predict(std::move(image.voxels), options).labels; });
+  });
 }
 
 }  // namespace lgms::tools

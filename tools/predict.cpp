@@ -12,10 +12,9 @@
 #include "core/io/output_file.h"
 #include "core/process_memory.h"
 #include "core/transform/layout.h"
-#include "lgmsnet/recipe.h"
+#include "lgmsnet/overlay.h"
+#include "lgmsnet/predictor.h"
 #include "tools/inputs.h"
-#include "tools/model.h"
-#include "tools/overlay.h"
 #include "tools/verbs.h"
 
 namespace lgms::tools {
@@ -47,10 +46,12 @@ Outputs outputs_of(const PredictArguments& a, const fs::path& file, int64_t clas
   return outputs;
 }
 
-void predict_one(const Model& model, const io::PictureReader& read, const fs::path& file, const PredictArguments& a) {
+void predict_one(const Predictor& predictor, const io::PictureReader& read, const fs::path& file,
+                 const PredictArguments& a) {
   const Tensor image = read(file);
-  const Tensor p = model.probabilities(image, a.native_size);
-  const Tensor masks = masks_from(p, model.file.recipe.threshold);
+  PredictOptions options;
+  options.native_size = a.native_size;
+  const auto [masks, p, grid, axes] = predictor.predict(image, options);
   const Outputs outputs = outputs_of(a, file, p.channels());
   for (size_t k = 0; k < outputs.masks.size(); ++k)
     io::write_png(outputs.masks[k], masks.slice(static_cast<int64_t>(k), 1).clone());
@@ -64,11 +65,11 @@ void predict_one(const Model& model, const io::PictureReader& read, const fs::pa
 
 void predict_images(const PredictArguments& a, ModelFile loaded) {
   Session session(a.machine);
-  Model model(std::move(loaded), a.model);
-  if (a.threshold >= 0) model.file.recipe.threshold = a.threshold;
-  if (a.white >= 0) model.file.recipe.white = a.white;
-  const io::PictureReader read(model.file.recipe.white);
-  const int64_t classes = model.file.config.classes;
+  if (a.threshold >= 0) loaded.recipe.threshold = a.threshold;
+  if (a.white >= 0) loaded.recipe.white = a.white;
+  const Predictor predictor(std::move(loaded), a.model);
+  const io::PictureReader read(predictor.model().recipe.white);
+  const int64_t classes = predictor.model().config.classes;
   const std::vector<fs::path> files = files_of(a.inputs, "PNG, JPEG or BMP images", io::is_image_name);
   check_outputs(files, a.overwrite, [&](const fs::path& file) { return outputs_of(a, file, classes).all(); });
   io::ensure_directory(a.out);
@@ -78,7 +79,7 @@ void predict_images(const PredictArguments& a, ModelFile loaded) {
   for_each_file(session, status, files, "images", a.out, [&](const fs::path& file, size_t i) {
     status.show(text(i, " of ", files.size(), "  ", file.string()),
                 static_cast<double>(i) / static_cast<double>(files.size()));
-    predict_one(model, read, file, a);
+    predict_one(predictor, read, file, a);
   });
 }
 

@@ -14,11 +14,9 @@
 #include "core/io/output_file.h"
 #include "core/transform/components.h"
 #include "lgmsnet/label_statistics.h"
-#include "lgmsnet/training/lgmsnet.h"
-#include "lgmsnet/volume_inference.h"
-#include "lgmsnet/volume_plan.h"
+#include "lgmsnet/mosaic.h"
+#include "lgmsnet/predictor.h"
 #include "tools/inputs.h"
-#include "tools/mosaic.h"
 #include "tools/predict.h"
 #include "tools/probability_spool.h"
 
@@ -53,8 +51,9 @@ Outputs outputs_of(const PredictArguments& a, const fs::path& file, int64_t clas
   return outputs;
 }
 
-// The model's recipe with what the arguments change.
-VolumeRecipe recipe_of(const PredictArguments& a, VolumeRecipe recipe) {
+// The model with what the arguments change in its recipe.
+ModelFile with_recipe(ModelFile file, const PredictArguments& a) {
+  VolumeRecipe& recipe = file.volume_recipe;
   for (size_t i = 0; i < a.patch.size(); ++i) {
     check(a.patch[i] > 0 && a.patch[i] % 32 == 0, ErrorKind::usage, "[--patch] expected multiples of 32, got ",
           a.patch[i]);
@@ -62,31 +61,23 @@ VolumeRecipe recipe_of(const PredictArguments& a, VolumeRecipe recipe) {
   }
   if (a.overlap >= 0) recipe.overlap = a.overlap;
   if (!a.blending.empty()) recipe.gaussian = a.blending == "gaussian";
-  return recipe;
+  return file;
 }
 
 std::string megabytes(int64_t bytes) { return text((bytes + 999'999) / 1'000'000, " MB"); }
 std::string extents(const Size3& s) { return text(s[0], " x ", s[1], " x ", s[2]); }
 
 // One program run: a model, where it computes, what is wanted of it.
-class Prediction {
+class VolumePrediction {
  public:
-  Prediction(const PredictArguments& arguments, ModelFile file)
-      : a_(arguments),
-        session_(a_.machine, true),
-        model_(std::move(file)),
-        net_(model_.config, model_.tensors, a_.model) {
-    check(model_.config.in_channels == 1, ErrorKind::model, "[", a_.model, "] expected a 3D model of one channel, got ",
-          model_.config.in_channels);
-    model_.tensors.clear();
-    recipe_ = recipe_of(a_, model_.volume_recipe);
-  }
+  VolumePrediction(const PredictArguments& arguments, ModelFile file)
+      : a_(arguments), session_(a_.machine, true), predictor_(with_recipe(std::move(file), a_), a_.model) {}
 
   void run() {
     const std::vector<fs::path> files = files_of(a_.inputs, "NIfTI volumes (.nii, .nii.gz)", io::is_nifti_name);
     if (!a_.dry_run)
       check_outputs(files, a_.overwrite,
-                    [&](const fs::path& file) { return outputs_of(a_, file, model_.config.classes).all(); });
+                    [&](const fs::path& file) { return outputs_of(a_, file, model().config.classes).all(); });
     if (!a_.dry_run) check_names(files);
     std::vector<std::optional<VolumeCost>> costs;
     for (const fs::path& file : files) costs.push_back(cost_of(file));
@@ -108,29 +99,33 @@ class Prediction {
     check(std::string(there.begin(), there.end()) == names_text(), ErrorKind::usage, "[", labels_json().string(),
           "] names other classes; choose another output folder, --overwrite replaces it");
   }
+  const ModelFile& model() const { return predictor_.model(); }
+  const VolumeRecipe& recipe() const { return model().volume_recipe; }
   fs::path labels_json() const { return fs::path(a_.out) / "labels.json"; }
 
+  PredictOptions options_of(const io::NiftiHeader& header) const {
+    PredictOptions options;
+    options.affine = header.affine;
+    options.mirror = a_.mirror;
+    options.keep_largest = a_.keep_largest;
+    options.min_millilitres = a_.min_volume;
+    return options;
+  }
   VolumeCost cost_with(const io::NiftiHeader& header, const VolumeRecipe& recipe) const {
-    return plan_volume(model_.config, recipe,
-                       {.native = header.size,
-                        .affine = header.affine,
-                        .mirror = a_.mirror,
-                        .components = a_.keep_largest || a_.min_volume > 0,
-                        .whole_volumes = a_.preview || a_.probabilities,
-                        .program_bytes = a_.program_bytes});
+    return predictor_.cost(header.size, options_of(header), a_.preview || a_.probabilities, a_.program_bytes, recipe);
   }
 
   // Absent where the header cannot be used: that is reported when its turn comes.
   std::optional<VolumeCost> cost_of(const fs::path& file) const {
     try {
       const io::NiftiHeader header = io::read_nifti_header(file);
-      const VolumeCost cost = cost_with(header, recipe_);
+      const VolumeCost cost = cost_with(header, recipe());
       const int64_t most = max_memory();
       if (!a_.dry_run && cost.peak_bytes() > most)
         fail(ErrorKind::device, "[", file.string(), "] expected to need at most ",
              a_.max_memory > 0 ? "--max-memory " : "this machine's memory, ", megabytes(most), ", the estimate is ",
              megabytes(cost.peak_bytes()), " (", cost.largest().name, ", ", cost.runs, " windows of ",
-             extents(recipe_.patch), "); ", what_fits(header, most));
+             extents(recipe().patch), "); ", what_fits(header, most));
       return cost;
     } catch (const Error& e) {
       if (e.kind() != ErrorKind::data) throw;
@@ -144,7 +139,7 @@ class Prediction {
 
   // The largest patch that fits, its sides made smaller by 32, the longest first.
   std::string what_fits(const io::NiftiHeader& header, int64_t most) const {
-    VolumeRecipe smaller = recipe_;
+    VolumeRecipe smaller = recipe();
     while (true) {
       int64_t& longest = *std::max_element(smaller.patch.begin(), smaller.patch.end());
       const int64_t need = cost_with(header, smaller).peak_bytes();
@@ -156,27 +151,8 @@ class Prediction {
     }
   }
 
-  Tensor logits(const Tensor& patch) const { return net_.forward(patch); }
-
-  // Seconds that a run of the network on the whole patch should take: the second run of a patch of at most 64 voxels a
-  // side, scaled by multiply-adds.
-  double seconds_per_window() const {
-    Shape small{1, 0, 0, 0, 1};
-    std::array<int64_t, 3> sides;
-    for (size_t i = 0; i < 3; ++i) sides[i] = std::min<int64_t>(recipe_.patch[i], 64);
-    small = {1, sides[0], sides[1], sides[2], 1};
-    const Tensor x = Tensor::zeros(small);
-    logits(x);
-    const auto start = std::chrono::steady_clock::now();
-    logits(x);
-    const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    const Shape full{1, recipe_.patch[0], recipe_.patch[1], recipe_.patch[2], 1};
-    return took * static_cast<double>(forward_cost(model_.config, full).macs) /
-           static_cast<double>(forward_cost(model_.config, small).macs);
-  }
-
   void describe(const std::vector<fs::path>& files, const std::vector<std::optional<VolumeCost>>& costs) {
-    const double each = seconds_per_window();
+    const double each = predictor_.seconds_per_window();
     size_t unreadable = 0;
     double seconds = 0;
     int64_t most = 0;
@@ -213,12 +189,11 @@ class Prediction {
   void segment(const fs::path& file, const std::string& what) {
     io::Volume volume = io::read_nifti(file);
     const io::NiftiHeader header = volume.header;
-    const Outputs outputs = outputs_of(a_, file, model_.config.classes);
+    const Outputs outputs = outputs_of(a_, file, model().config.classes);
     std::optional<ProbabilitySpool> spool;
-    VolumeOptions options;
-    options.windows.mirror = a_.mirror;
+    PredictOptions options = options_of(header);
     const auto start = std::chrono::steady_clock::now();
-    options.windows.progress = [&](int64_t done, int64_t all) {
+    options.progress = [&](int64_t done, int64_t all) {
       const double share = static_cast<double>(done) / static_cast<double>(all),
                    took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       status_.show(
@@ -226,51 +201,41 @@ class Prediction {
           share);
     };
     if (a_.probabilities) {
-      spool.emplace(a_.out, model_.config.classes);
+      spool.emplace(a_.out, model().config.classes);
       options.probabilities = [&](const Size3& at, const TensorView& p) { spool->add(at, p); };
     }
-    const Segmentation segmentation = about_file(file.string(), [&] {
-      return segment_volume(
-          recipe_, std::move(volume.voxels), header.affine, model_.config.classes,
-          [this](const Tensor& patch) { return logits(patch); }, options);
-    });
-    session_.context().allocator()->trim();  // windows took the most; what follows is not all of it tensors
-    const Tensor& labels = segmentation.labels;
-    if (a_.keep_largest) transform::keep_largest(labels);
-    if (a_.min_volume > 0) {
-      const double voxels = a_.min_volume * 1000 / voxel_volume(header.affine);
-      transform::remove_small(labels, static_cast<int64_t>(std::ceil(voxels - 1e-9)));
-    }
-    write(file, header, segmentation, outputs, spool);
+    const Prediction prediction =
+        about_file(file.string(), [&] { return predictor_.predict(std::move(volume.voxels), options); });
+    write(file, header, prediction, outputs, spool);
   }
 
   // The labels last: where they are, all else is.
-  void write(const fs::path& file, const io::NiftiHeader& header, const Segmentation& segmentation,
-             const Outputs& outputs, const std::optional<ProbabilitySpool>& spool) {
-    const Tensor& labels = segmentation.labels;
+  void write(const fs::path& file, const io::NiftiHeader& header, const Prediction& prediction, const Outputs& outputs,
+             const std::optional<ProbabilitySpool>& spool) {
+    const Tensor& labels = prediction.labels;
     if (!named_) io::write_file(labels_json(), names_text());
     named_ = true;
     for (size_t k = 0; k < outputs.probabilities.size(); ++k)
       io::write_nifti(outputs.probabilities[k],
-                      spool->volume(segmentation.grid, segmentation.axes, static_cast<int64_t>(k)), header);
+                      spool->volume(prediction.grid, prediction.axes, static_cast<int64_t>(k)), header);
     if (!outputs.preview.empty())
       io::write_png(outputs.preview, mosaic(io::read_nifti(file).voxels, labels, header.affine));
     if (!outputs.statistics.empty())
       io::write_file(outputs.statistics, statistics(file, header, labels).dump(1) + "\n");
-    io::write_nifti_labels(outputs.labels, labels, header, model_.classes);
+    io::write_nifti_labels(outputs.labels, labels, header, model().classes);
   }
 
   std::string names_text() const {
     Json object = Json::object();
-    for (size_t k = 0; k < model_.classes.size(); ++k) object[std::to_string(k)] = model_.classes[k];
+    for (size_t k = 0; k < model().classes.size(); ++k) object[std::to_string(k)] = model().classes[k];
     return object.dump(1) + "\n";
   }
 
   Json statistics(const fs::path& file, const io::NiftiHeader& header, const Tensor& labels) const {
     Json list = Json::array();
-    for (const LabelStatistics& s : label_statistics(labels, header.affine, model_.config.classes)) {
+    for (const LabelStatistics& s : label_statistics(labels, header.affine, model().config.classes)) {
       Json one = Json::object({{"label", s.label},
-                               {"name", model_.classes[static_cast<size_t>(s.label)]},
+                               {"name", model().classes[static_cast<size_t>(s.label)]},
                                {"voxels", s.voxels},
                                {"volume_ml", s.millilitres}});
       if (s.voxels > 0) {
@@ -291,16 +256,14 @@ class Prediction {
   const PredictArguments& a_;
   Session session_;
   StatusLine status_;
-  ModelFile model_;
-  Inference net_;
-  VolumeRecipe recipe_;
+  Predictor predictor_;
   bool named_ = false;
 };
 
 }  // namespace
 
 void predict_volumes(const PredictArguments& arguments, ModelFile file) {
-  Prediction(arguments, std::move(file)).run();
+  VolumePrediction(arguments, std::move(file)).run();
 }
 
 }  // namespace lgms::tools

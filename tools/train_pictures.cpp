@@ -6,12 +6,13 @@
 #include "core/formats/image.h"
 #include "core/io/files.h"
 #include "core/io/output_file.h"
+#include "lgmsnet/overlay.h"
+#include "lgmsnet/predictor.h"
 #include "nn/data/augment.h"
 #include "nn/data/list.h"
 #include "nn/data/mask.h"
 #include "nn/metrics.h"
 #include "nn/schedule.h"
-#include "tools/overlay.h"
 #include "tools/train.h"
 
 namespace lgms::tools {
@@ -74,14 +75,11 @@ class PictureStudy final : public Study {
 
   // Up to four, evenly spread: the prediction tinted, the truth's edge in green.
   void write_pictures(const LGMSNet& net, const fs::path& folder) const override {
-    const Inference inference = net.inference();
+    const Predictor predictor(model, net.inference());
     const int64_t count = std::min<int64_t>(4, val.size());
     for (int64_t n = 0; n < count; ++n) {
       const nn::Example e = val.example(n * val.size() / count);
-      const Tensor x = make_input(model.recipe, e.image);
-      const Tensor logits = inference.forward(x.reshaped({1, x.shape()[0], x.shape()[1], x.shape()[2], x.shape()[3]}));
-      const Tensor masks =
-          masks_from(probabilities_at(logits, e.image.shape()[0], e.image.shape()[1]), model.recipe.threshold);
+      const Tensor masks = predictor.predict(e.image).labels;
       const Tensor truth = masks_from(e.masks.to(DType::f32), nn::kMaskMiddle);
       io::write_png(folder / io::file_name_of(e.stem, ".png"), overlay(e.image, masks, truth));
     }

@@ -7,12 +7,12 @@
 #include "core/formats/image.h"
 #include "core/io/class_names.h"
 #include "core/io/files.h"
+#include "lgmsnet/mosaic.h"
 #include "lgmsnet/volume_inference.h"
 #include "nn/data/patches.h"
 #include "nn/data/volumes.h"
 #include "nn/schedule.h"
 #include "tools/inputs.h"
-#include "tools/mosaic.h"
 #include "tools/train.h"
 
 namespace lgms::tools {

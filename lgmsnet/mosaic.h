@@ -2,7 +2,7 @@
 // A volume and its labels as one picture.
 #include "core/geometry.h"
 
-namespace lgms::tools {
+namespace lgms {
 
 // Axial slices, evenly spaced over those that have labels (all, where none has), from feet to head, in rows of
 // `columns`; anterior is up, the patient's right is left, pixels are square, so far as the affine's directions are near
@@ -16,4 +16,4 @@ struct MosaicOptions {
 Tensor mosaic(const TensorView& image, const TensorView& labels, const Affine& affine, const TensorView& truth = {},
               const MosaicOptions& options = {});
 
-}  // namespace lgms::tools
+}  // namespace lgms

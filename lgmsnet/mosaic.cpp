@@ -1,4 +1,4 @@
-#include "tools/mosaic.h"
+#include "lgmsnet/mosaic.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,9 +7,9 @@
 
 #include "core/error.h"
 #include "core/transform/orientation.h"
-#include "tools/overlay.h"
+#include "lgmsnet/overlay.h"
 
-namespace lgms::tools {
+namespace lgms {
 namespace {
 
 // The volume seen along (x, y, z) = (right, anterior, superior), without moving a voxel.
@@ -168,4 +168,4 @@ Tensor mosaic(const TensorView& image, const TensorView& labels, const Affine& a
   return picture;
 }
 
-}  // namespace lgms::tools
+}  // namespace lgms

@@ -1,8 +1,8 @@
-#include "tools/overlay.h"
+#include "lgmsnet/overlay.h"
 
 #include "core/transform/resize.h"
 
-namespace lgms::tools {
+namespace lgms {
 namespace {
 
 constexpr std::array<Colour, 6> kColours{
@@ -44,4 +44,4 @@ Tensor overlay(const Tensor& image, const Tensor& masks, const Tensor& truth) {
   return picture;
 }
 
-}  // namespace lgms::tools
+}  // namespace lgms

@@ -4,7 +4,7 @@
 
 #include "core/tensor.h"
 
-namespace lgms::tools {
+namespace lgms {
 
 using Colour = std::array<int, 3>;
 inline constexpr Colour kTruthColour{0, 200, 60};  // none of the labels', and seen on dark and on bright pictures
@@ -16,4 +16,4 @@ void paint(uint8_t* pixel, const Colour& colour, int percent = 100);
 // colour of the class. truth, if defined: u8 [H, W, K], its edge in green. Returns a new u8 [H, W, 3].
 Tensor overlay(const Tensor& image, const Tensor& masks, const Tensor& truth = {});
 
-}  // namespace lgms::tools
+}  // namespace lgms
