@@ -1,6 +1,7 @@
 #!/bin/sh
 # Sets up, builds, and runs every test; then the quick ones once more under the address and undefined-behaviour
-# sanitizers. Arguments go to ctest: tools/test.sh -R convolution
+# sanitizers, and compiled by clang where that is installed; then what has threads under the thread sanitizer. Arguments
+# go to ctest: tools/test.sh -R convolution
 set -eu
 cd "$(dirname "$0")/.."
 ./tools/setup.sh
@@ -15,3 +16,17 @@ echo "== the quick tests under sanitizers"
 cmake --preset asan
 cmake --build --preset asan -j "$jobs" --target quick_tests
 ctest --preset asan -L quick -j "$jobs" "$@"
+
+if command -v clang++ > /dev/null; then
+  echo "== everything but the slow tests, by clang; the quick tests"
+  cmake --preset clang
+  cmake --build --preset clang -j "$jobs" --target quick_tests lgmsnet lgmsnet_bench
+  ctest --preset clang -L quick -j "$jobs" "$@"
+else
+  echo "== no clang++ here: what it compiles is not checked"
+fi
+
+echo "== pool, loader, trainer and predictor under the thread sanitizer"
+cmake --preset tsan
+cmake --build --preset tsan -j "$jobs" --target core_test loader_test trainer_test sliding_window_test infer_test
+ctest --preset tsan -R '^(core|loader|trainer|sliding_window|infer)_test$' -j "$jobs"
