@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kAlignment = 64;
 
-constexpr int64_t kPage = 4096, kMapped = 16 * kPage, kHugePages = 4 << 20, kHugePage = 2 << 20;
+constexpr int64_t kPage = 4096, kMapped = 16 * kPage, kHugePage = 2 << 20;
 
 using Cache = std::map<int64_t, std::vector<void*>>;
 
@@ -90,7 +90,8 @@ void* Allocator::from_system(int64_t size) const {
   void* block = mmap(nullptr, static_cast<size_t>(size), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (block == MAP_FAILED) return nullptr;
 #ifdef MADV_HUGEPAGE
-  if (size >= kHugePages) madvise(block, static_cast<size_t>(size), MADV_HUGEPAGE);  // a tenth of the page faults' time
+  if (size >= 2 * kHugePage)
+    madvise(block, static_cast<size_t>(size), MADV_HUGEPAGE);  // a tenth of the page faults' time
 #endif
   return block;
 }

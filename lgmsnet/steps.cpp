@@ -134,11 +134,11 @@ class StepBuilder {
     return x;
   }
   template <class F>
-  Value segment(const Value& x, const F& f) {
+  Value recomputable(const Value& x, const F& f) {
     return f(*this, x);
   }
   template <class F>
-  Value segment(const Value& x, const Value& y, const F& f) {
+  Value recomputable(const Value& x, const Value& y, const F& f) {
     return f(*this, x, y);
   }
   int64_t channels(const Value& x) const { return x.shape.channels(); }
@@ -221,8 +221,7 @@ int64_t scratch_of(const Steps& list, const Step& step) {
     case Op::group_norm: return kernels::channel_norm_statistics_bytes(s);
     case Op::attention:
       return bytes_of(y.with_channels(2 * step.heads)) +
-             kernels::attention_forward_bytes(
-                 {s[0], s[1], s[2], s[3], step.heads, list.rank - 1, s[4], y[4], 0, 0});
+             kernels::attention_forward_bytes({s[0], s[1], s[2], s[3], step.heads, list.rank - 1, s[4], y[4], 0, 0});
     default: return 0;
   }
 }
@@ -286,7 +285,8 @@ ForwardCost forward_cost(const Config& config, const Shape& x) {
   for (size_t i = 0; i < list.steps.size(); ++i) {
     const Step& step = list.steps[i];
     cost.macs += step.macs + step.attention_macs + step.upsample_macs;
-    if (list.values[static_cast<size_t>(step.output)].storage == step.output) now += bytes_of(list.shape_of(step.output));
+    if (list.values[static_cast<size_t>(step.output)].storage == step.output)
+      now += bytes_of(list.shape_of(step.output));
     cost.peak_bytes = std::max(cost.peak_bytes, now + scratch_of(list, step));
     for (size_t v = 0; v < list.values.size(); ++v)
       if (list.values[v].storage == static_cast<int>(v) && list.values[v].last_read == static_cast<int>(i))
