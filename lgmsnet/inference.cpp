@@ -25,8 +25,8 @@ void norm(const Step& step, const Tensor* p, const Tensor& x, const Tensor& resi
   Tensor mean, variance, gamma, beta;
   if (step.op == Op::batch_norm) {
     kind.over_images = true;
-    mean = p[2].to(DType::f64).reshaped({1, c});
-    variance = p[3].to(DType::f64).reshaped({1, c});
+    mean = kernels::mean_table(p[2]);
+    variance = p[3];
   } else {
     if (step.op == Op::group_norm) kind.channels_per_set = c / step.groups;
     mean = Tensor::empty({x.shape()[0], c}, DType::f64);
@@ -74,7 +74,9 @@ void run(const Step& step, int rank, const Tensor* p, const std::vector<Tensor>&
 }  // namespace
 
 Inference::Inference(const Config& config, const NamedTensors& tensors, const std::string& source, DType dtype)
-    : config_(config), parameters_(values_of(parameter_specs(config), tensors, source, dtype)) {}
+    : config_(config), parameters_(values_of(parameter_specs(config), tensors, source, dtype)) {
+  for (Tensor& p : parameters_) p = p.to(Context::current().device());
+}
 
 Tensor Inference::forward(const Tensor& x, const StageHook& hook) const {
   const Steps list = steps_of(config_, x.shape());

@@ -207,22 +207,25 @@ int64_t bytes_of(const Shape& shape) { return shape.numel() * int64_t{sizeof(flo
 int64_t scratch_of(const Steps& list, const Step& step) {
   const Shape &s = list.shape_of(step.inputs[0]), &y = list.shape_of(step.output);
   const int64_t kd = list.rank == 3 ? step.k : 1;
+  const Context& context = Context::current();
+  using namespace kernels;
   switch (step.op) {
     case Op::convolution:
     case Op::linear:
-      return kernels::convolution_forward_bytes(
-          {s[0], s[1], s[2], s[3], s[4], y[4], step.groups, kd, step.k, step.k, s[4], y[4]});
+      return prepare(ConvolutionDims{s[0], s[1], s[2], s[3], s[4], y[4], step.groups, kd, step.k, step.k, s[4], y[4]},
+                     Rounding::transformed, context)
+          .bytes();
     case Op::depthwise:
-      return kernels::depthwise_forward_bytes({s[0], s[1], s[2], s[3], s[4], kd, step.k, step.k, s[4], y[4]});
+      return prepare(DepthwiseDims{s[0], s[1], s[2], s[3], s[4], kd, step.k, step.k, s[4], y[4]}, context).bytes();
     case Op::multiscale_depthwise:
-      return kernels::multiscale_depthwise_forward_bytes(
-          {s[0], s[1], s[2], s[3], s[4], list.rank == 3, true, s[4], y[4]});
+      return prepare(MultiscaleDepthwiseDims{s[0], s[1], s[2], s[3], s[4], list.rank == 3, true, s[4], y[4]}, context)
+          .bytes();
     case Op::instance_norm:
-    case Op::group_norm: return kernels::channel_norm_statistics_bytes(s);
+    case Op::group_norm: return channel_norm_statistics_bytes(s);
     case Op::attention:
       return bytes_of(y.with_channels(2 * step.heads)) +
-             kernels::attention_forward_bytes(
-                 {s[0], s[1], s[2], s[3], step.heads, list.rank - 1, s[4], y[4], 0, 0});
+             prepare(AttentionDims{s[0], s[1], s[2], s[3], step.heads, list.rank - 1, s[4], y[4], 0, 0}, context)
+                 .bytes();
     default: return 0;
   }
 }
@@ -286,7 +289,8 @@ ForwardCost forward_cost(const Config& config, const Shape& x) {
   for (size_t i = 0; i < list.steps.size(); ++i) {
     const Step& step = list.steps[i];
     cost.macs += step.macs + step.attention_macs + step.upsample_macs;
-    if (list.values[static_cast<size_t>(step.output)].storage == step.output) now += bytes_of(list.shape_of(step.output));
+    if (list.values[static_cast<size_t>(step.output)].storage == step.output)
+      now += bytes_of(list.shape_of(step.output));
     cost.peak_bytes = std::max(cost.peak_bytes, now + scratch_of(list, step));
     for (size_t v = 0; v < list.values.size(); ++v)
       if (list.values[v].storage == static_cast<int>(v) && list.values[v].last_read == static_cast<int>(i))

@@ -106,7 +106,7 @@ Tensor reorient(const TensorView& x, const Orientation& orientation) {
     start += (out[a] - 1) * step[a];
     step[a] = -step[a];
   }
-  const Tensor y = Tensor::empty({out[0], out[1], out[2], c}, x.dtype());
+  const Tensor y = Tensor::empty(Device::cpu, {out[0], out[1], out[2], c}, x.dtype());
   with_type(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     parallel_ranges(out[0] * out[1], 1 + 16384 / (out[2] * c), [&](int64_t first, int64_t last, int) {

@@ -20,21 +20,25 @@ void activation_forward(const TensorView& x, Activation kind, const TensorView& 
 // dx = dy * activation'(x); relu'(0) = 0. Overwrites dx, which may be x or dy.
 void activation_backward(const TensorView& x, const TensorView& dy, Activation kind, const TensorView& dx);
 
+// ldy: of y, or of dx in backward.
 struct ActivationDims {
   int64_t rows, c, ldx, ldy, lddy;
   Activation kind;
 };
 using ActivationForward = void(const ActivationDims&, const float* x, float* y);
-// dx at row stride ldy.
 using ActivationBackward = void(const ActivationDims&, const float* x, const float* dy, float* dx);
 struct ActivationImpl {
   const char* name;
+  Device device;
   Isa isa;
   ActivationForward* forward;
   ActivationBackward* backward;
 };
 // Implementations in this build, fastest first, reference last.
 std::span<const ActivationImpl> activation_impls();
+using PreparedActivation = Prepared<ActivationImpl, ActivationDims>;
+PreparedActivation prepare(const ActivationDims& d, const Context& context, Device device = Device::cpu);
+void run(const PreparedActivation& p, const float* x, float* y);
 ActivationForward activation_forward_generic, activation_forward_avx2, activation_forward_avx512;
 ActivationBackward activation_backward_generic, activation_backward_avx2, activation_backward_avx512;
 

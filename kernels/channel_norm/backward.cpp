@@ -13,7 +13,7 @@ void backward_sums(const TensorView& x, const TensorView& dy, const ChannelNorm&
   const auto& allocator = Context::current().allocator();
   const Scratch memory(allocator, walk.pieces() * 2 * walk.c * static_cast<int64_t>(sizeof(T)));
   T* partials = memory.as<T>();
-  const auto& run = kernels_of<T>();
+  const auto& run = kernels_of<T>(x.device());
   walk.run([&](int64_t piece, int64_t image, int64_t first, int64_t rows) {
     run.sums(walk.dims(rows, norm, x, x, dy), tables.of(image), x.data<T>() + first * walk.stride(x),
              dy.data<T>() + first * walk.stride(dy), partials + piece * 2 * walk.c);
@@ -86,7 +86,7 @@ void backward(const TensorView& x, const TensorView& dy, const ChannelNorm& norm
     if (!constant_statistics) fill_slopes(tables, norm, n, s, mean, rstd, g, sums.data(), products.data());
   }
   if (!dx.defined()) return;
-  const auto& run = kernels_of<T>();
+  const auto& run = kernels_of<T>(x.device());
   walk.run([&](int64_t, int64_t image, int64_t first, int64_t rows) {
     run.backward(walk.dims(rows, norm, x, dx, dy), tables.of(image), x.data<T>() + first * walk.stride(x),
                  dy.data<T>() + first * walk.stride(dy), dx.data<T>() + first * walk.stride(dx));
@@ -101,11 +101,12 @@ void channel_norm_backward(const TensorView& x, const TensorView& dy, const Chan
                            const TensorView& dbeta) {
   expect_norm(x, norm);
   expect_affine(x, mean, rstd, gamma, beta);
-  expect_like("dy", dy, x);
-  if (dx.defined()) expect_like("dx", dx, x);
+  expect_same("dy", dy, x);
+  if (dx.defined()) expect_same("dx", dx, x);
   expect_channels("dgamma", dgamma, x);
   expect_channels("dbeta", dbeta, x);
-  if (!constant_statistics) expect_table("mean", mean, norm.over_images ? 1 : x.shape()[0], x.channels());
+  if (!constant_statistics) expect_table("mean", mean, norm.over_images ? 1 : x.shape()[0], x);
+  const HostRows host(x.device());
   if (x.dtype() == DType::f64)
     backward<double>(x, dy, norm, mean, rstd, gamma, beta, constant_statistics, dx, dgamma, dbeta);
   else

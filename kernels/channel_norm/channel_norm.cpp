@@ -8,11 +8,11 @@ namespace {
 constexpr const char* kOp = "channel_norm";
 constexpr ChannelNormImpl impls[] = {
 #if LGMS_X86
-    {"avx512", Isa::avx512, &channel_norm_avx512},
-    {"avx2", Isa::avx2, &channel_norm_avx2},
+    {"avx512", Device::cpu, Isa::avx512, &channel_norm_avx512},
+    {"avx2", Device::cpu, Isa::avx2, &channel_norm_avx2},
 #endif
-    {"generic", Isa::generic, &channel_norm_generic},
-    {"reference", Isa::reference, &channel_norm_reference<float>}};
+    {"generic", Device::cpu, Isa::generic, &channel_norm_generic},
+    {"reference", Device::cpu, Isa::reference, &channel_norm_reference<float>}};
 
 template <class T>
 void forward(const TensorView& x, const ChannelNorm& norm, const TensorView& mean, const TensorView& rstd,
@@ -21,7 +21,7 @@ void forward(const TensorView& x, const ChannelNorm& norm, const TensorView& mea
   const ChannelNormTables<T> tables(mean.shape()[0], x.channels(), walk.join);
   tables.fill(mean.data<double>(), rstd.data<double>(), data_or_null<T>(gamma), data_or_null<T>(beta));
   const T* r = data_or_null<T>(residual);
-  const auto& run = kernels_of<T>();
+  const auto& run = kernels_of<T>(x.device());
   walk.run([&](int64_t, int64_t image, int64_t first, int64_t rows) {
     run.apply(walk.dims(rows, norm, x, y, residual), tables.of(image), x.data<T>() + first * walk.stride(x),
               r ? r + first * walk.stride(residual) : nullptr, y.data<T>() + first * walk.stride(y));
@@ -32,18 +32,19 @@ void forward(const TensorView& x, const ChannelNorm& norm, const TensorView& mea
 
 std::span<const ChannelNormImpl> channel_norm_impls() { return impls; }
 
-void expect_like(const char* argument, const TensorView& t, const TensorView& x) {
+void expect_same(const char* argument, const TensorView& t, const TensorView& x) {
   expect_shape(kOp, argument, t, x.shape());
-  expect_type(kOp, argument, t, x.dtype());
+  expect_like(kOp, argument, t, x);
 }
 void expect_channels(const char* argument, const TensorView& t, const TensorView& x) {
   if (!t.defined()) return;
   expect_shape(kOp, argument, t, {x.channels()});
-  expect_type(kOp, argument, t, x.dtype());
+  expect_like(kOp, argument, t, x);
 }
-void expect_table(const char* argument, const TensorView& t, int64_t m, int64_t c) {
-  expect_shape(kOp, argument, t, {m, c});
+void expect_table(const char* argument, const TensorView& t, int64_t m, const TensorView& x) {
+  expect_shape(kOp, argument, t, {m, x.channels()});
   expect_type(kOp, argument, t, DType::f64);
+  expect_device(kOp, argument, t, x);
 }
 void expect_norm(const TensorView& x, const ChannelNorm& norm) {
   expect_activations(kOp, "x", x);
@@ -52,8 +53,8 @@ void expect_norm(const TensorView& x, const ChannelNorm& norm) {
 }
 void expect_affine(const TensorView& x, const TensorView& mean, const TensorView& rstd, const TensorView& gamma,
                    const TensorView& beta) {
-  expect_table("mean", mean, mean.shape().rank() == 2 && mean.shape()[0] == 1 ? 1 : x.shape()[0], x.channels());
-  expect_table("rstd", rstd, mean.shape()[0], x.channels());
+  expect_table("mean", mean, mean.shape().rank() == 2 && mean.shape()[0] == 1 ? 1 : x.shape()[0], x);
+  expect_table("rstd", rstd, mean.shape()[0], x);
   expect_channels("gamma", gamma, x);
   expect_channels("beta", beta, x);
 }
@@ -63,8 +64,9 @@ void channel_norm_forward(const TensorView& x, const ChannelNorm& norm, const Te
                           const TensorView& y) {
   expect_norm(x, norm);
   expect_affine(x, mean, rstd, gamma, beta);
-  if (residual.defined()) expect_like("residual", residual, x);
-  expect_like("y", y, x);
+  if (residual.defined()) expect_same("residual", residual, x);
+  expect_same("y", y, x);
+  const HostRows host(x.device());
   if (x.dtype() == DType::f64)
     forward<double>(x, norm, mean, rstd, gamma, beta, residual, y);
   else

@@ -25,8 +25,15 @@ void channel_norm_statistics(const TensorView& x, const ChannelNorm& norm, const
                              const TensorView& variance);
 // What that takes from the context while it runs, for a dense f32 x.
 int64_t channel_norm_statistics_bytes(const Shape& x);
-// 1 / sqrt(variance + eps), f64.
+// 1 / sqrt(variance + eps) as f64 [M, C]; variance: [M, C], or [C] as a running one is, of any floating type.
 Tensor reciprocal_deviation(const Tensor& variance, double eps);
+// A running mean [C] of any floating type as a table [1, C].
+Tensor mean_table(const Tensor& running_mean);
+// running = (1 - momentum) * running + momentum * batch, of [C] and [1, C]; the batch's variance unbiased, by
+// values / (values - 1); batches, i64 of one element, counts up. Each of the three may be undefined.
+void update_running_statistics(const TensorView& running_mean, const TensorView& running_variance,
+                               const TensorView& batches, const TensorView& mean, const TensorView& variance,
+                               int64_t values, double momentum);
 // mean, rstd: [M, C], M = 1 or N. residual may be undefined; y may be x or residual.
 void channel_norm_forward(const TensorView& x, const ChannelNorm& norm, const TensorView& mean, const TensorView& rstd,
                           const TensorView& gamma, const TensorView& beta, const TensorView& residual,
@@ -60,6 +67,7 @@ struct ChannelNormKernels {
 };
 struct ChannelNormImpl {
   const char* name;
+  Device device;
   Isa isa;
   const ChannelNormKernels<float>* run;
 };

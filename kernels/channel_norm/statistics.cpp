@@ -44,15 +44,14 @@ int64_t partial_bytes(const ChannelNormWalk& walk) {
 template <class T>
 void statistics(const TensorView& x, const ChannelNorm& norm, const TensorView& mean, const TensorView& variance) {
   if (x.numel() == 0) {
-    for (const TensorView& t : {mean, variance})
-      for (double& v : t.span<double>()) v = 0;
+    for (const TensorView& t : {mean, variance}) std::fill_n(t.data<double>(), t.numel(), 0.);
     return;
   }
   const ChannelNormWalk walk(x.shape(), x.is_dense());
   const auto& allocator = Context::current().allocator();
   const Scratch memory(allocator, partial_bytes<T>(walk));
   T* partials = memory.as<T>();
-  const auto& run = kernels_of<T>();
+  const auto& run = kernels_of<T>(x.device());
   walk.run([&](int64_t piece, int64_t, int64_t first, int64_t rows) {
     run.moments(walk.dims(rows, norm, x, x, x), x.data<T>() + first * walk.stride(x), partials + piece * 3 * walk.c);
   });
@@ -86,19 +85,13 @@ void statistics(const TensorView& x, const ChannelNorm& norm, const TensorView& 
 
 int64_t channel_norm_statistics_bytes(const Shape& x) { return partial_bytes<float>(ChannelNormWalk(x, true)); }
 
-Tensor reciprocal_deviation(const Tensor& variance, double eps) {
-  const Tensor rstd = Tensor::empty(variance.shape(), DType::f64);
-  for (size_t i = 0; i < rstd.span<double>().size(); ++i)
-    rstd.span<double>()[i] = 1 / std::sqrt(variance.span<double>()[i] + eps);
-  return rstd;
-}
-
 void channel_norm_statistics(const TensorView& x, const ChannelNorm& norm, const TensorView& mean,
                              const TensorView& variance) {
   expect_norm(x, norm);
   const int64_t m = norm.over_images ? 1 : x.shape()[0];
-  expect_table("mean", mean, m, x.channels());
-  expect_table("variance", variance, m, x.channels());
+  expect_table("mean", mean, m, x);
+  expect_table("variance", variance, m, x);
+  const HostRows host(x.device());
   if (x.dtype() == DType::f64)
     statistics<double>(x, norm, mean, variance);
   else

@@ -8,11 +8,11 @@
 namespace lgms::kernels {
 
 template <class T>
-const ChannelNormKernels<T>& kernels_of() {
+const ChannelNormKernels<T>& kernels_of(Device device) {
   if constexpr (std::is_same_v<T, double>)
     return channel_norm_reference<double>;
   else
-    return *pick(channel_norm_impls()).run;
+    return *pick(channel_norm_impls(), Context::current(), device).run;
 }
 
 // How a pass walks its tensors: images cut into blocks of rows. Where all of them are dense, `join` rows are seen as
@@ -89,9 +89,10 @@ const T* data_or_null(const TensorView& t) {
 
 // The checks of an entry. mean: [1, C] or [N, C]; gamma, beta, dgamma, dbeta: [C] or undefined.
 void expect_norm(const TensorView& x, const ChannelNorm& norm);
-void expect_like(const char* argument, const TensorView& t, const TensorView& x);
+void expect_same(const char* argument, const TensorView& t, const TensorView& x);
 void expect_channels(const char* argument, const TensorView& t, const TensorView& x);
-void expect_table(const char* argument, const TensorView& t, int64_t m, int64_t c);
+// A table [m, C] of f64 where x is.
+void expect_table(const char* argument, const TensorView& t, int64_t m, const TensorView& x);
 void expect_affine(const TensorView& x, const TensorView& mean, const TensorView& rstd, const TensorView& gamma,
                    const TensorView& beta);
 

@@ -13,7 +13,7 @@ constexpr ProductSize pair[] = {{6, product<6, 2>}, {4, product<4, 2>}, {2, prod
 
 void winograd_pack_avx2(const ConvolutionDims& d, int64_t first, int64_t last, const ConvolutionWeights<float>& w,
                         float* packed) {
-  pack(d, first, last, w, packed);
+  pack_weights(d, first, last, w, packed);
 }
 
 void convolution_winograd_avx2(const ConvolutionDims& d, int64_t first, int64_t last, const float* x,

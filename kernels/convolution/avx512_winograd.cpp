@@ -17,7 +17,7 @@ constexpr ProductSize pair[] = {{12, product<12, 2>}, {8, product<8, 2>}, {4, pr
 
 void winograd_pack_avx512(const ConvolutionDims& d, int64_t first, int64_t last, const ConvolutionWeights<float>& w,
                           float* packed) {
-  pack(d, first, last, w, packed);
+  pack_weights(d, first, last, w, packed);
 }
 
 void convolution_winograd_avx512(const ConvolutionDims& d, int64_t first, int64_t last, const float* x,

@@ -21,9 +21,6 @@ void convolution_forward(const TensorView& x, const TensorView& weight, const Te
 // dy: [N,D,H,W,Cout], dx: [N,D,H,W,Cin]; otherwise as above. Overwrites dx.
 void convolution_data_gradient(const TensorView& dy, const TensorView& weight, int64_t groups, const TensorView& dx);
 
-// Bytes of scratch that convolution_forward takes from the current context for f32 tensors of these dims.
-int64_t convolution_forward_bytes(const ConvolutionDims& d, Rounding rounding = Rounding::transformed);
-
 // The dims of a convolution from x to y, after all checks; argument names are prefixed by d where gradient is true.
 ConvolutionDims convolution_dims(const char* op, const TensorView& x, const TensorView& weight, int64_t groups,
                                  const TensorView& y, bool dx = false, bool dweight = false, bool dy = false);
@@ -44,6 +41,7 @@ struct ConvolutionWeights {
 template <class T>
 struct ConvolutionImpl {
   const char* name;
+  Device device;
   Isa isa;
   Rounding rounding;
   bool (*accepts)(const ConvolutionDims&);
@@ -58,10 +56,19 @@ struct ConvolutionImpl {
 // Implementations in this build, fastest first, reference last.
 std::span<const ConvolutionImpl<float>> convolution_impls();
 
-// Packs and runs one implementation on all of y, in the threads and memory of the current context.
 template <class T>
-void run_convolution(const ConvolutionImpl<T>& impl, const ConvolutionDims& d, const T* x,
-                     const ConvolutionWeights<T>& weights, const T* bias, T* y);
+using PreparedConvolution = Prepared<ConvolutionImpl<T>, ConvolutionDims>;
+PreparedConvolution<float> prepare(const ConvolutionDims& d, Rounding rounding, const Context& context,
+                                   Device device = Device::cpu);
+// The same for one row.
+template <class T>
+PreparedConvolution<T> prepare(const ConvolutionDims& d, const ConvolutionImpl<T>& row, const Context& context);
+// packed, scratch: p.packed_bytes and p.scratch_bytes, 64-byte aligned. bias: [cout] or null.
+template <class T>
+void pack(const PreparedConvolution<T>& p, const ConvolutionWeights<T>& weights, T* packed);
+template <class T>
+void run(const PreparedConvolution<T>& p, const T* x, const T* packed, const T* bias, T* y, T* scratch);
+
 // The weights of a convolution as they lie in memory, and as its data gradient sees them (whose dims have cin and cout
 // swapped). d: the dims of the forward convolution.
 template <class T>

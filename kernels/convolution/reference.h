@@ -43,6 +43,7 @@ void convolution_reference(const ConvolutionDims& d, int64_t first, int64_t last
 template <class T>
 inline constexpr ConvolutionImpl<T> convolution_reference_impl{
     "reference",
+    Device::cpu,
     Isa::reference,
     Rounding::direct,
     [](const ConvolutionDims&) { return true; },

@@ -19,7 +19,7 @@ ConvolutionDims checked_dims(const TensorView& x, const TensorView& dy, int64_t 
   const Shape& s = x.shape();
   expect_activations(kOp, "dy", dy);
   expect_shape(kOp, "dy", dy, s.with_channels(dy.channels()));
-  expect_type(kOp, "dy", dy, x.dtype());
+  expect_like(kOp, "dy", dy, x);
   const int64_t cin = x.channels(), cout = dy.channels();
   check(groups > 0 && cin % groups == 0 && cout % groups == 0, ErrorKind::usage, "[", kOp,
         "] groups: expected a divisor of ", cin, " and ", cout, ", got ", groups);
@@ -28,11 +28,11 @@ ConvolutionDims checked_dims(const TensorView& x, const TensorView& dy, int64_t 
         ErrorKind::usage, "[", kOp, "] dweight: expected [", cout, ", ", cin / groups, ", k...], got ", k);
   for (int axis = 2; axis < k.rank(); ++axis)
     check(k[axis] % 2 == 1, ErrorKind::usage, "[", kOp, "] dweight: expected odd windows, got ", k);
-  expect_type(kOp, "dweight", dweight, x.dtype());
+  expect_like(kOp, "dweight", dweight, x);
   check(dweight.is_dense(), ErrorKind::usage, "[", kOp, "] dweight: expected a dense tensor");
   if (dbias.defined()) {
     expect_shape(kOp, "dbias", dbias, {cout});
-    expect_type(kOp, "dbias", dbias, x.dtype());
+    expect_like(kOp, "dbias", dbias, x);
   }
   const int64_t kd = k.rank() == 5 ? k[2] : 1, kh = k.rank() >= 4 ? k[-2] : 1, kw = k.rank() >= 4 ? k[-1] : 1;
   return {s[0], s[1], s[2], s[3], cin, cout, groups, kd, kh, kw, x.row_stride(), dy.row_stride()};
@@ -143,13 +143,15 @@ void convolution_weight_gradient(const TensorView& x, const TensorView& dy, int6
                                  const TensorView& dbias) {
   const ConvolutionDims c = checked_dims(x, dy, groups, dweight, dbias);
   const bool swapped = lanes_are_inputs(c);
+  const HostRows host(x.device());
   if (x.dtype() == DType::f64) {
     weight_gradient<double>(c, swapped, x.data<double>(), dy.data<double>(), dweight.data<double>(),
                             dbias.defined() ? dbias.data<double>() : nullptr, correlation_reference<double>,
                             no_scratch);
   } else {
     const CorrelationDims d = correlation(c, swapped);
-    const CorrelationImpl& row = pick(correlation_impls(), [&](const CorrelationImpl& r) { return r.accepts(d); });
+    const CorrelationImpl& row = pick(correlation_impls(), Context::current(), x.device(),
+                                      [&](const CorrelationImpl& r) { return r.accepts(d); });
     weight_gradient<float>(c, swapped, x.data<float>(), dy.data<float>(), dweight.data<float>(),
                            dbias.defined() ? dbias.data<float>() : nullptr, row.run, row.scratch);
   }

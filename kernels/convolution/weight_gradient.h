@@ -45,6 +45,7 @@ using CorrelationRun = void(const CorrelationDims&, int64_t first, int64_t last,
 
 struct CorrelationImpl {
   const char* name;
+  Device device;
   Isa isa;
   bool (*accepts)(const CorrelationDims&);
   int64_t (*scratch)(const CorrelationDims&);  // floats, for each thread

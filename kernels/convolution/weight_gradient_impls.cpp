@@ -15,16 +15,17 @@ bool accepts_winograd(const CorrelationDims& d) {
 
 constexpr CorrelationImpl impls[] = {
 #if LGMS_X86
-    {"avx512 winograd", Isa::avx512, accepts_winograd, correlation_winograd_scratch_avx512,
+    {"avx512 winograd", Device::cpu, Isa::avx512, accepts_winograd, correlation_winograd_scratch_avx512,
      correlation_winograd_avx512},
-    {"avx512", Isa::avx512, accepts_all, correlation_scratch_avx512, correlation_avx512},
-    {"avx2 winograd", Isa::avx2, accepts_winograd, correlation_winograd_scratch_avx2, correlation_winograd_avx2},
-    {"avx2", Isa::avx2, accepts_all, correlation_scratch_avx2, correlation_avx2},
+    {"avx512", Device::cpu, Isa::avx512, accepts_all, correlation_scratch_avx512, correlation_avx512},
+    {"avx2 winograd", Device::cpu, Isa::avx2, accepts_winograd, correlation_winograd_scratch_avx2,
+     correlation_winograd_avx2},
+    {"avx2", Device::cpu, Isa::avx2, accepts_all, correlation_scratch_avx2, correlation_avx2},
 #endif
-    {"generic winograd", Isa::generic, accepts_winograd, correlation_winograd_scratch_generic,
+    {"generic winograd", Device::cpu, Isa::generic, accepts_winograd, correlation_winograd_scratch_generic,
      correlation_winograd_generic},
-    {"generic", Isa::generic, accepts_all, correlation_scratch_generic, correlation_generic},
-    {"reference", Isa::reference, accepts_all, no_scratch, correlation_reference<float>},
+    {"generic", Device::cpu, Isa::generic, accepts_all, correlation_scratch_generic, correlation_generic},
+    {"reference", Device::cpu, Isa::reference, accepts_all, no_scratch, correlation_reference<float>},
 };
 
 // The slab that starts an image: all rows of as many slices as make kSlab pixels, or else as many rows as do,

@@ -59,8 +59,8 @@ long panels_at(const ConvolutionDims& d, long g, long vector, long vectors) {
   return 36 * (g * group + vector / 2 * panel_size(d, 2)) + (vector % 2) * Vec::lanes;
 }
 
-void pack(const ConvolutionDims& d, long first, long last, const lgms::kernels::ConvolutionWeights<float>& w,
-          float* packed) {
+void pack_weights(const ConvolutionDims& d, long first, long last, const lgms::kernels::ConvolutionWeights<float>& w,
+                  float* packed) {
   constexpr long lanes = Vec::lanes;
   const long cin = d.cin / d.groups, cout = d.cout / d.groups, vectors = (cout + lanes - 1) / lanes;
   for (long unit = first; unit < last; ++unit) {
