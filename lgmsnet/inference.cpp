@@ -21,23 +21,22 @@ constexpr double kEpsilon = 1e-5;  // of every norm
 // A norm's statistics: of x, or (batch norm) those that training left.
 void norm(const Step& step, const Tensor* p, const Tensor& x, const Tensor& residual, const Tensor& y) {
   const int64_t c = x.channels();
-  kernels::ChannelNorm kind{step.before, step.after};
   Tensor mean, variance, gamma, beta;
   if (step.op == Op::batch_norm) {
-    kind.over_images = true;
     mean = kernels::mean_table(p[2]);
     variance = p[3];
   } else {
-    if (step.op == Op::group_norm) kind.channels_per_set = c / step.groups;
+    const kernels::NormSets sets{step.op == Op::group_norm ? c / step.groups : 1};
     mean = Tensor::empty({x.shape()[0], c}, DType::f64);
     variance = Tensor::empty(mean.shape(), DType::f64);
-    kernels::channel_norm_statistics(x, kind, mean, variance);
+    kernels::channel_norm_statistics(x, step.epilogue.before, sets, mean, variance);
   }
   if (step.op != Op::instance_norm) {
     gamma = p[0];
     beta = p[1];
   }
-  kernels::channel_norm_forward(x, kind, mean, kernels::reciprocal_deviation(variance, kEpsilon), gamma, beta, residual,
+  kernels::channel_norm_forward(x, mean, kernels::reciprocal_deviation(variance, kEpsilon), gamma, beta,
+                                {.before = step.epilogue.before, .after = step.epilogue.after, .residual = residual},
                                 y);
 }
 
@@ -58,7 +57,7 @@ void run(const Step& step, int rank, const Tensor* p, const std::vector<Tensor>&
     case Op::attention:
       return kernels::attention_forward(x, step.heads, rank, y,
                                         Tensor::empty(y.shape().with_channels(2 * step.heads), y.dtype()));
-    case Op::activation: return kernels::activation_forward(x, step.after, y);
+    case Op::activation: return kernels::activation_forward(x, step.epilogue.after, y);
     case Op::add: return kernels::add_forward(x, in[1], y);
     case Op::concat:
       for (int64_t first = 0; const Tensor& part : in) {

@@ -20,7 +20,7 @@ class StepBuilder {
     int index = -1;
     Shape shape;
   };
-  using Norm = NormArguments<Value>;
+  using Norm = Epilogue<Value>;
 
   StepBuilder(const Config& config, const Shape& x) : rank_(config.rank), list_{config.rank, {}, {}} {
     input_ = value(x, 0);
@@ -97,7 +97,7 @@ class StepBuilder {
     return record(std::move(step), output);
   }
   Value activation(const Value& x, Activation kind) {
-    return record({.op = Op::activation, .scope = {}, .inputs = {x.index}, .after = kind}, x.shape);
+    return record({.op = Op::activation, .scope = {}, .inputs = {x.index}, .epilogue = {.after = kind}}, x.shape);
   }
   Value add(const Value& a, const Value& b) {
     return record({.op = Op::add, .scope = {}, .inputs = {a.index, b.index}}, a.shape);
@@ -167,8 +167,13 @@ class StepBuilder {
     return {{.name = name + ".weight", .shape = {c}, .value = 1}, {.name = name + ".bias", .shape = {c}}};
   }
   static Step norm_step(Op op, const std::string& name, const Value& x, const Norm& options) {
-    Step step{.op = op, .scope = name, .inputs = {x.index}, .before = options.before, .after = options.after};
-    if (options.residual.index >= 0) step.inputs.push_back(options.residual.index);
+    Step step{.op = op, .scope = name, .inputs = {x.index}};
+    step.epilogue.before = options.before;
+    step.epilogue.after = options.after;
+    if (options.residual.index >= 0) {
+      step.inputs.push_back(options.residual.index);
+      step.epilogue.residual = options.residual.index;
+    }
     return step;
   }
 
@@ -243,7 +248,7 @@ std::string Step::name() const {
     case Op::group_norm: return "group_norm";
     case Op::layer_norm: return "layer_norm";
     case Op::attention: return "attention";
-    case Op::activation: return kernels::name_of(after);
+    case Op::activation: return kernels::name_of(epilogue.after);
     case Op::add: return "add";
     case Op::concat: return "concat";
     case Op::upsample: return "upsample";

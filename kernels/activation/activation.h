@@ -1,18 +1,10 @@
 #pragma once
 // Element by element: relu(x) = max(x, 0); silu(x) = x * sigmoid(x); gelu(x) = x * Phi(x), Phi the normal distribution
 // function by erf (the exact GELU). Source: torch.nn.functional.relu, silu, gelu(approximate="none").
+#include "kernels/epilogue.h"
 #include "kernels/impl.h"
 
 namespace lgms::kernels {
-
-enum class Activation : uint8_t { none, relu, silu, gelu };
-
-constexpr const char* name_of(Activation kind) {
-  return kind == Activation::gelu   ? "gelu"
-         : kind == Activation::silu ? "silu"
-         : kind == Activation::relu ? "relu"
-                                    : "none";
-}
 
 // y = activation(x). x, y: one shape and type (f32 or f64), any row strides. Overwrites y, which may be x.
 // Throws Error{usage} on shapes or types that differ.

@@ -15,16 +15,18 @@ constexpr ChannelNormImpl impls[] = {
     {"reference", Device::cpu, Isa::reference, &channel_norm_reference<float>}};
 
 template <class T>
-void forward(const TensorView& x, const ChannelNorm& norm, const TensorView& mean, const TensorView& rstd,
-             const TensorView& gamma, const TensorView& beta, const TensorView& residual, const TensorView& y) {
+void forward(const TensorView& x, const TensorView& mean, const TensorView& rstd, const TensorView& gamma,
+             const TensorView& beta, const Epilogue<TensorView>& epilogue, const TensorView& y) {
+  const TensorView& residual = epilogue.residual;
   const ChannelNormWalk walk(x.shape(), x.is_dense() && y.is_dense() && (!residual.defined() || residual.is_dense()));
   const ChannelNormTables<T> tables(mean.shape()[0], x.channels(), walk.join);
   tables.fill(mean.data<double>(), rstd.data<double>(), data_or_null<T>(gamma), data_or_null<T>(beta));
   const T* r = data_or_null<T>(residual);
   const auto& run = kernels_of<T>(x.device());
   walk.run([&](int64_t, int64_t image, int64_t first, int64_t rows) {
-    run.apply(walk.dims(rows, norm, x, y, residual), tables.of(image), x.data<T>() + first * walk.stride(x),
-              r ? r + first * walk.stride(residual) : nullptr, y.data<T>() + first * walk.stride(y));
+    run.apply(walk.dims(rows, epilogue.before, epilogue.after, x, y, residual), tables.of(image),
+              x.data<T>() + first * walk.stride(x), r ? r + first * walk.stride(residual) : nullptr,
+              y.data<T>() + first * walk.stride(y));
   });
 }
 
@@ -46,10 +48,10 @@ void expect_table(const char* argument, const TensorView& t, int64_t m, const Te
   expect_type(kOp, argument, t, DType::f64);
   expect_device(kOp, argument, t, x);
 }
-void expect_norm(const TensorView& x, const ChannelNorm& norm) {
+void expect_sets(const TensorView& x, const NormSets& sets) {
   expect_activations(kOp, "x", x);
-  check(norm.channels_per_set > 0 && x.channels() % norm.channels_per_set == 0, ErrorKind::usage,
-        "[channel_norm] channels_per_set: expected a divisor of ", x.channels(), ", got ", norm.channels_per_set);
+  check(sets.channels_per_set > 0 && x.channels() % sets.channels_per_set == 0, ErrorKind::usage,
+        "[channel_norm] channels_per_set: expected a divisor of ", x.channels(), ", got ", sets.channels_per_set);
 }
 void expect_affine(const TensorView& x, const TensorView& mean, const TensorView& rstd, const TensorView& gamma,
                    const TensorView& beta) {
@@ -59,18 +61,18 @@ void expect_affine(const TensorView& x, const TensorView& mean, const TensorView
   expect_channels("beta", beta, x);
 }
 
-void channel_norm_forward(const TensorView& x, const ChannelNorm& norm, const TensorView& mean, const TensorView& rstd,
-                          const TensorView& gamma, const TensorView& beta, const TensorView& residual,
-                          const TensorView& y) {
-  expect_norm(x, norm);
+void channel_norm_forward(const TensorView& x, const TensorView& mean, const TensorView& rstd, const TensorView& gamma,
+                          const TensorView& beta, const Epilogue<TensorView>& epilogue, const TensorView& y) {
+  expect_activations(kOp, "x", x);
   expect_affine(x, mean, rstd, gamma, beta);
-  if (residual.defined()) expect_same("residual", residual, x);
+  if (epilogue.residual.defined()) expect_same("residual", epilogue.residual, x);
+  check(!epilogue.bias.defined(), ErrorKind::usage, "[channel_norm] bias: expected none, beta is one");
   expect_same("y", y, x);
   const HostRows host(x.device());
   if (x.dtype() == DType::f64)
-    forward<double>(x, norm, mean, rstd, gamma, beta, residual, y);
+    forward<double>(x, mean, rstd, gamma, beta, epilogue, y);
   else
-    forward<float>(x, norm, mean, rstd, gamma, beta, residual, y);
+    forward<float>(x, mean, rstd, gamma, beta, epilogue, y);
 }
 
 }  // namespace lgms::kernels

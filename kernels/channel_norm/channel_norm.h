@@ -11,8 +11,7 @@
 
 namespace lgms::kernels {
 
-struct ChannelNorm {
-  Activation before = Activation::none, after = Activation::none;
+struct NormSets {
   int64_t channels_per_set = 1;
   bool over_images = false;
 };
@@ -21,7 +20,7 @@ struct ChannelNorm {
 // undefined (1 and 0). All throw Error{usage} on shapes or types that do not fit; outputs are overwritten.
 
 // mean, variance: [M, C]. Right also where |mean| >> std: sums are taken around a pivot.
-void channel_norm_statistics(const TensorView& x, const ChannelNorm& norm, const TensorView& mean,
+void channel_norm_statistics(const TensorView& x, Activation before, const NormSets& sets, const TensorView& mean,
                              const TensorView& variance);
 // What that takes from the context while it runs, for a dense f32 x.
 int64_t channel_norm_statistics_bytes(const Shape& x);
@@ -34,15 +33,14 @@ Tensor mean_table(const Tensor& running_mean);
 void update_running_statistics(const TensorView& running_mean, const TensorView& running_variance,
                                const TensorView& batches, const TensorView& mean, const TensorView& variance,
                                int64_t values, double momentum);
-// mean, rstd: [M, C], M = 1 or N. residual may be undefined; y may be x or residual.
-void channel_norm_forward(const TensorView& x, const ChannelNorm& norm, const TensorView& mean, const TensorView& rstd,
-                          const TensorView& gamma, const TensorView& beta, const TensorView& residual,
-                          const TensorView& y);
+// mean, rstd: [M, C], M = 1 or N. y may be x or the epilogue's residual.
+void channel_norm_forward(const TensorView& x, const TensorView& mean, const TensorView& rstd, const TensorView& gamma,
+                          const TensorView& beta, const Epilogue<TensorView>& epilogue, const TensorView& y);
 // Gradients for dy (dresidual is dy itself); undefined ones are not computed. constant_statistics: mean and rstd do not
 // depend on x (batch norm in evaluation). dx may be dy or x.
-void channel_norm_backward(const TensorView& x, const TensorView& dy, const ChannelNorm& norm, const TensorView& mean,
-                           const TensorView& rstd, const TensorView& gamma, const TensorView& beta,
-                           bool constant_statistics, const TensorView& dx, const TensorView& dgamma,
+void channel_norm_backward(const TensorView& x, const TensorView& dy, const NormSets& sets, const TensorView& mean,
+                           const TensorView& rstd, const TensorView& gamma, const TensorView& beta, Activation before,
+                           Activation after, bool constant_statistics, const TensorView& dx, const TensorView& dgamma,
                            const TensorView& dbeta);
 
 // What a kernel is handed: rows of one image. ldx: of x; ldy: of y or dx; ldr: of residual or dy.

@@ -42,7 +42,8 @@ int64_t partial_bytes(const ChannelNormWalk& walk) {
 }
 
 template <class T>
-void statistics(const TensorView& x, const ChannelNorm& norm, const TensorView& mean, const TensorView& variance) {
+void statistics(const TensorView& x, Activation before, const NormSets& sets, const TensorView& mean,
+                const TensorView& variance) {
   if (x.numel() == 0) {
     for (const TensorView& t : {mean, variance}) std::fill_n(t.data<double>(), t.numel(), 0.);
     return;
@@ -53,16 +54,17 @@ void statistics(const TensorView& x, const ChannelNorm& norm, const TensorView& 
   T* partials = memory.as<T>();
   const auto& run = kernels_of<T>(x.device());
   walk.run([&](int64_t piece, int64_t, int64_t first, int64_t rows) {
-    run.moments(walk.dims(rows, norm, x, x, x), x.data<T>() + first * walk.stride(x), partials + piece * 3 * walk.c);
+    run.moments(walk.dims(rows, before, Activation::none, x, x, x), x.data<T>() + first * walk.stride(x),
+                partials + piece * 3 * walk.c);
   });
 
-  const int64_t n = walk.n, c = x.channels(), per_set = norm.channels_per_set;
+  const int64_t n = walk.n, c = x.channels(), per_set = sets.channels_per_set;
   std::vector<double> means(static_cast<size_t>(n * c)), deviations(means);
   Context::current().parallel(n, [&](int64_t image, int) {
     combine_moments(walk, partials, image, means.data() + image * c, deviations.data() + image * c);
   });
   const double s = static_cast<double>(walk.s * walk.join);
-  const int64_t images = norm.over_images ? n : 1;
+  const int64_t images = sets.over_images ? n : 1;
   const double count = static_cast<double>(images * per_set);
   for (int64_t m = 0; m < mean.shape()[0]; ++m)
     for (int64_t first = 0; first < c; first += per_set) {
@@ -85,17 +87,17 @@ void statistics(const TensorView& x, const ChannelNorm& norm, const TensorView& 
 
 int64_t channel_norm_statistics_bytes(const Shape& x) { return partial_bytes<float>(ChannelNormWalk(x, true)); }
 
-void channel_norm_statistics(const TensorView& x, const ChannelNorm& norm, const TensorView& mean,
+void channel_norm_statistics(const TensorView& x, Activation before, const NormSets& sets, const TensorView& mean,
                              const TensorView& variance) {
-  expect_norm(x, norm);
-  const int64_t m = norm.over_images ? 1 : x.shape()[0];
+  expect_sets(x, sets);
+  const int64_t m = sets.over_images ? 1 : x.shape()[0];
   expect_table("mean", mean, m, x);
   expect_table("variance", variance, m, x);
   const HostRows host(x.device());
   if (x.dtype() == DType::f64)
-    statistics<double>(x, norm, mean, variance);
+    statistics<double>(x, before, sets, mean, variance);
   else
-    statistics<float>(x, norm, mean, variance);
+    statistics<float>(x, before, sets, mean, variance);
 }
 
 }  // namespace lgms::kernels

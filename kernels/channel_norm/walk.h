@@ -44,9 +44,9 @@ struct ChannelNormWalk {
   }
   // Elements from one (joined) row of t to the next.
   int64_t stride(const TensorView& t) const { return join > 1 ? c : t.row_stride(); }
-  ChannelNormDims dims(int64_t rows, const ChannelNorm& norm, const TensorView& x, const TensorView& y,
+  ChannelNormDims dims(int64_t rows, Activation before, Activation after, const TensorView& x, const TensorView& y,
                        const TensorView& r) const {
-    return {rows, c, stride(x), stride(y), stride(r), norm.before, norm.after};
+    return {rows, c, stride(x), stride(y), stride(r), before, after};
   }
 };
 
@@ -88,7 +88,7 @@ const T* data_or_null(const TensorView& t) {
 }
 
 // The checks of an entry. mean: [1, C] or [N, C]; gamma, beta, dgamma, dbeta: [C] or undefined.
-void expect_norm(const TensorView& x, const ChannelNorm& norm);
+void expect_sets(const TensorView& x, const NormSets& sets);
 void expect_same(const char* argument, const TensorView& t, const TensorView& x);
 void expect_channels(const char* argument, const TensorView& t, const TensorView& x);
 // A table [m, C] of f64 where x is.
