@@ -226,7 +226,10 @@ int64_t scratch_of(const Steps& list, const Step& step) {
       return prepare(MultiscaleDepthwiseDims{s[0], s[1], s[2], s[3], s[4], list.rank == 3, true, s[4], y[4]}, context)
           .bytes();
     case Op::instance_norm:
-    case Op::group_norm: return channel_norm_statistics_bytes(s);
+    case Op::group_norm: {
+      const int64_t pixels = s.rows() / s[0], residual = step.epilogue.residual ? s[4] : 0;
+      return prepare(NormDims{s[0], pixels, s[4], s[4], y[4], residual}, context).bytes();
+    }
     case Op::attention:
       return bytes_of(y.with_channels(2 * step.heads)) +
              prepare(AttentionDims{s[0], s[1], s[2], s[3], step.heads, list.rank - 1, s[4], y[4], 0, 0}, context)

@@ -15,8 +15,9 @@ void backward_sums(const TensorView& x, const TensorView& dy, Activation before,
   T* partials = memory.as<T>();
   const auto& run = kernels_of<T>(x.device());
   walk.run([&](int64_t piece, int64_t image, int64_t first, int64_t rows) {
-    run.sums(walk.dims(rows, before, after, x, x, dy), tables.of(image), x.data<T>() + first * walk.stride(x),
-             dy.data<T>() + first * walk.stride(dy), partials + piece * 2 * walk.c);
+    run.sums(walk.dims(rows, before, after, x.row_stride(), x.row_stride(), dy.row_stride()), tables.of(image),
+             x.data<T>() + first * walk.stride(x.row_stride()), dy.data<T>() + first * walk.stride(dy.row_stride()),
+             partials + piece * 2 * walk.c);
   });
   const int64_t c = x.channels();
   Context::current().parallel(walk.n, [&](int64_t image, int) {
@@ -73,9 +74,12 @@ void backward(const TensorView& x, const TensorView& dy, const NormSets& sets, c
               const TensorView& rstd, const TensorView& gamma, const TensorView& beta, Activation before,
               Activation after, bool constant_statistics, const TensorView& dx, const TensorView& dgamma,
               const TensorView& dbeta) {
-  const ChannelNormWalk walk(x.shape(), x.is_dense() && dy.is_dense() && (!dx.defined() || dx.is_dense()));
+  const NormDims whole = norm_dims(x, x, dy, before, after, sets);
+  const ChannelNormWalk walk(whole.n, whole.s, whole.c,
+                             x.is_dense() && dy.is_dense() && (!dx.defined() || dx.is_dense()));
   const int64_t n = walk.n, c = x.channels(), s = walk.s * walk.join;
-  const ChannelNormTables<T> tables(mean.shape()[0], c, walk.join);
+  const Scratch memory(Context::current().allocator(), ChannelNormTables<T>::bytes(mean.shape()[0], walk));
+  const ChannelNormTables<T> tables{memory.as<T>(), mean.shape()[0], c, walk.join};
   const T* g = data_or_null<T>(gamma);
   tables.fill(mean.data<double>(), rstd.data<double>(), g, data_or_null<T>(beta));
   if (dgamma.defined() || dbeta.defined() || !constant_statistics) {
@@ -88,8 +92,9 @@ void backward(const TensorView& x, const TensorView& dy, const NormSets& sets, c
   if (!dx.defined()) return;
   const auto& run = kernels_of<T>(x.device());
   walk.run([&](int64_t, int64_t image, int64_t first, int64_t rows) {
-    run.backward(walk.dims(rows, before, after, x, dx, dy), tables.of(image), x.data<T>() + first * walk.stride(x),
-                 dy.data<T>() + first * walk.stride(dy), dx.data<T>() + first * walk.stride(dx));
+    run.backward(walk.dims(rows, before, after, x.row_stride(), dx.row_stride(), dy.row_stride()), tables.of(image),
+                 x.data<T>() + first * walk.stride(x.row_stride()), dy.data<T>() + first * walk.stride(dy.row_stride()),
+                 dx.data<T>() + first * walk.stride(dx.row_stride()));
   });
 }
 

@@ -14,19 +14,25 @@ constexpr ChannelNormImpl impls[] = {
     {"generic", Device::cpu, Isa::generic, &channel_norm_generic},
     {"reference", Device::cpu, Isa::reference, &channel_norm_reference<float>}};
 
+ChannelNormWalk walk_of(const NormDims& d) {
+  return {d.n, d.s, d.c, d.ldx == d.c && d.ldy == d.c && (d.ldr == 0 || d.ldr == d.c)};
+}
+
 template <class T>
-void forward(const TensorView& x, const TensorView& mean, const TensorView& rstd, const TensorView& gamma,
-             const TensorView& beta, const Epilogue<TensorView>& epilogue, const TensorView& y) {
-  const TensorView& residual = epilogue.residual;
-  const ChannelNormWalk walk(x.shape(), x.is_dense() && y.is_dense() && (!residual.defined() || residual.is_dense()));
-  const ChannelNormTables<T> tables(mean.shape()[0], x.channels(), walk.join);
-  tables.fill(mean.data<double>(), rstd.data<double>(), data_or_null<T>(gamma), data_or_null<T>(beta));
-  const T* r = data_or_null<T>(residual);
-  const auto& run = kernels_of<T>(x.device());
+int64_t apply_bytes(const NormDims& d) {
+  return ChannelNormTables<T>::bytes(d.m(), walk_of(d));
+}
+
+template <class T>
+void apply(const NormDims& d, const T* x, const double* mean, const double* rstd, const T* gamma, const T* beta,
+           const T* residual, T* y, void* scratch, const ChannelNormKernels<T>& kernels) {
+  const ChannelNormWalk walk = walk_of(d);
+  const ChannelNormTables<T> tables{static_cast<T*>(scratch), d.m(), d.c, walk.join};
+  tables.fill(mean, rstd, gamma, beta);
   walk.run([&](int64_t, int64_t image, int64_t first, int64_t rows) {
-    run.apply(walk.dims(rows, epilogue.before, epilogue.after, x, y, residual), tables.of(image),
-              x.data<T>() + first * walk.stride(x), r ? r + first * walk.stride(residual) : nullptr,
-              y.data<T>() + first * walk.stride(y));
+    kernels.apply(walk.dims(rows, d.before, d.after, d.ldx, d.ldy, d.ldr), tables.of(image),
+                  x + first * walk.stride(d.ldx), residual ? residual + first * walk.stride(d.ldr) : nullptr,
+                  y + first * walk.stride(d.ldy));
   });
 }
 
@@ -61,6 +67,34 @@ void expect_affine(const TensorView& x, const TensorView& mean, const TensorView
   expect_channels("beta", beta, x);
 }
 
+PreparedNorm prepare(const NormDims& d, const Context& context, Device device) {
+  return {&pick(channel_norm_impls(), context, device), d, walk_of(d).pieces(), 0,
+          std::max(norm_statistics_bytes<float>(d), apply_bytes<float>(d))};
+}
+
+void run_statistics(const PreparedNorm& p, const float* x, double* mean, double* variance, void* scratch) {
+  norm_statistics(p.dims, x, mean, variance, scratch, *p.row->run);
+}
+
+void run(const PreparedNorm& p, const float* x, const double* mean, const double* rstd, const float* gamma,
+         const float* beta, const float* residual, float* y, void* scratch) {
+  apply(p.dims, x, mean, rstd, gamma, beta, residual, y, scratch, *p.row->run);
+}
+
+NormDims norm_dims(const TensorView& x, const TensorView& y, const TensorView& residual, Activation before,
+                   Activation after, const NormSets& sets) {
+  const int64_t n = x.shape()[0];
+  return {n,
+          n == 0 ? 0 : x.rows() / n,
+          x.channels(),
+          x.row_stride(),
+          y.row_stride(),
+          residual.defined() ? residual.row_stride() : 0,
+          before,
+          after,
+          sets};
+}
+
 void channel_norm_forward(const TensorView& x, const TensorView& mean, const TensorView& rstd, const TensorView& gamma,
                           const TensorView& beta, const Epilogue<TensorView>& epilogue, const TensorView& y) {
   expect_activations(kOp, "x", x);
@@ -68,11 +102,17 @@ void channel_norm_forward(const TensorView& x, const TensorView& mean, const Ten
   if (epilogue.residual.defined()) expect_same("residual", epilogue.residual, x);
   check(!epilogue.bias.defined(), ErrorKind::usage, "[channel_norm] bias: expected none, beta is one");
   expect_same("y", y, x);
+  const NormDims d = norm_dims(x, y, epilogue.residual, epilogue.before, epilogue.after, {1, mean.shape()[0] == 1});
   const HostRows host(x.device());
+  const auto run_as = [&]<class T>(const ChannelNormKernels<T>& kernels) {
+    const Scratch scratch(Context::current().allocator(), apply_bytes<T>(d));
+    apply(d, x.data<T>(), mean.data<double>(), rstd.data<double>(), data_or_null<T>(gamma), data_or_null<T>(beta),
+          data_or_null<T>(epilogue.residual), y.data<T>(), scratch.as<void>(), kernels);
+  };
   if (x.dtype() == DType::f64)
-    forward<double>(x, mean, rstd, gamma, beta, epilogue, y);
+    run_as(kernels_of<double>(x.device()));
   else
-    forward<float>(x, mean, rstd, gamma, beta, epilogue, y);
+    run_as(kernels_of<float>(x.device()));
 }
 
 }  // namespace lgms::kernels

@@ -22,8 +22,6 @@ struct NormSets {
 // mean, variance: [M, C]. Right also where |mean| >> std: sums are taken around a pivot.
 void channel_norm_statistics(const TensorView& x, Activation before, const NormSets& sets, const TensorView& mean,
                              const TensorView& variance);
-// What that takes from the context while it runs, for a dense f32 x.
-int64_t channel_norm_statistics_bytes(const Shape& x);
 // 1 / sqrt(variance + eps) as f64 [M, C]; variance: [M, C], or [C] as a running one is, of any floating type.
 Tensor reciprocal_deviation(const Tensor& variance, double eps);
 // A running mean [C] of any floating type as a table [1, C].
@@ -71,6 +69,21 @@ struct ChannelNormImpl {
 };
 // Implementations in this build, fastest first, reference last.
 std::span<const ChannelNormImpl> channel_norm_impls();
+
+// A whole pass: s pixels in each of n images. over_images: one row of statistics for all of them.
+struct NormDims {
+  int64_t n, s, c, ldx, ldy, ldr = 0;  // ldr: 0 without a residual
+  Activation before = Activation::none, after = Activation::none;
+  NormSets sets = {};
+  int64_t m() const { return sets.over_images ? 1 : n; }
+};
+using PreparedNorm = Prepared<ChannelNormImpl, NormDims>;
+// scratch_bytes is what the larger of both movements takes.
+PreparedNorm prepare(const NormDims& d, const Context& context, Device device = Device::cpu);
+// mean, variance, rstd: [m, c]. gamma, beta, residual may be null. scratch: p.scratch_bytes, 64-byte aligned.
+void run_statistics(const PreparedNorm& p, const float* x, double* mean, double* variance, void* scratch);
+void run(const PreparedNorm& p, const float* x, const double* mean, const double* rstd, const float* gamma,
+         const float* beta, const float* residual, float* y, void* scratch);
 extern const ChannelNormKernels<float> channel_norm_generic, channel_norm_avx2, channel_norm_avx512;
 
 }  // namespace lgms::kernels
