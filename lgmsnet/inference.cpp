@@ -2,21 +2,10 @@
 
 #include <array>
 
-#include "kernels/add/add.h"
-#include "kernels/attention/attention.h"
-#include "kernels/channel_norm/channel_norm.h"
-#include "kernels/convolution/convolution.h"
-#include "kernels/depthwise/depthwise.h"
-#include "kernels/layer_norm/layer_norm.h"
-#include "kernels/max_pool/max_pool.h"
-#include "kernels/multiscale_depthwise/multiscale_depthwise.h"
-#include "kernels/upsample/upsample.h"
 #include "lgmsnet/steps.h"
 
 namespace lgms {
 namespace {
-
-constexpr double kEpsilon = 1e-5;  // of every norm
 
 // A norm's statistics: of x, or (batch norm) those that training left.
 void norm(const Step& step, const Tensor* p, const Tensor& x, const Tensor& residual, const Tensor& y) {

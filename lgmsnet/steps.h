@@ -4,10 +4,20 @@
 #include <initializer_list>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "core/parameter_spec.h"
 #include "core/shape.h"
+#include "kernels/add/add.h"
+#include "kernels/attention/attention.h"
+#include "kernels/channel_norm/channel_norm.h"
+#include "kernels/convolution/convolution.h"
+#include "kernels/depthwise/depthwise.h"
+#include "kernels/layer_norm/layer_norm.h"
+#include "kernels/max_pool/max_pool.h"
+#include "kernels/multiscale_depthwise/multiscale_depthwise.h"
+#include "kernels/upsample/upsample.h"
 #include "lgmsnet/config.h"
 #include "lgmsnet/network.h"
 
@@ -30,6 +40,12 @@ enum class Op {
   max_pool
 };
 
+// What the op of a step is prepared for (kernels/impl.h); nothing for a concat, which is copies.
+using StepDims =
+    std::variant<std::monostate, kernels::ConvolutionDims, kernels::DepthwiseDims, kernels::MultiscaleDepthwiseDims,
+                 kernels::NormDims, kernels::LayerNormDims, kernels::AttentionDims, kernels::ActivationDims,
+                 kernels::AddDims, kernels::UpsampleDims, kernels::MaxPoolDims>;
+
 // One op, in the order of execution. Values are numbers into Steps::values.
 struct Step {
   Op op;
@@ -40,13 +56,16 @@ struct Step {
   std::vector<ParameterSpec> parameters = {};
   int64_t k = 1, groups = 1, heads = 0;        // sides of the kernel; of channels; of attention
   Epilogue<std::optional<int>> epilogue = {};  // an activation's own is `after`
-  int64_t macs = 0;                            // multiply-adds of convolutions and linear layers
-  int64_t attention_macs = 0;                  // of q k^T and p v
-  int64_t upsample_macs = 0;                   // of the interpolation
+  StepDims dims = {};
+  int64_t macs = 0;            // multiply-adds of convolutions and linear layers
+  int64_t attention_macs = 0;  // of q k^T and p v
+  int64_t upsample_macs = 0;   // of the interpolation
 
   std::string name() const;  // of the op: "convolution", "silu"
   int64_t trained_elements() const;
 };
+
+inline constexpr double kEpsilon = 1e-5;  // of every norm
 
 struct StepValue {
   Shape shape;
