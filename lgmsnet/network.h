@@ -111,10 +111,9 @@ typename B::Value encoder(B& b, const std::string& name, typename B::Value x, in
 }
 
 // The concatenation of a skip connection and what comes from below, neither of which is needed any longer.
-template <class Value, class B>
-Value join(B& b, Value&& skip, Value&& below) {
-  const Value first = std::move(skip), second = std::move(below);
-  return b.concat({first, second});
+template <class B>
+typename B::Value join(B& b, typename B::Value skip, typename B::Value below) {
+  return b.concat({skip, below});
 }
 
 // x: [N, D, H, W, in_channels], sides multiples of 32 -> logits [N, D, H, W, classes]. Large values are moved to where
