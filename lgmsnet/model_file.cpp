@@ -33,11 +33,7 @@ std::vector<std::string> class_names(const std::string* json, const Config& conf
   return names;
 }
 
-}  // namespace
-
-ModelFile load_model(const std::filesystem::path& path, const std::string& recipe_name) {
-  io::Safetensors file = io::read_safetensors(path);
-  const std::string source = path.string();
+ModelFile model_of(io::Safetensors file, const std::string& source, const std::string& recipe_name) {
   if (const std::string* format = find(file.metadata, "lgms.format"))
     check(*format == std::to_string(kFormat), ErrorKind::model, "[", source, "] lgms.format: expected ", kFormat,
           ", got ", *format, "; a newer lgmsnet wrote this file, update to read it");
@@ -59,6 +55,20 @@ ModelFile load_model(const std::filesystem::path& path, const std::string& recip
   const std::string* training = find(file.metadata, "lgms.training");
   model.training = training ? *training : "{}";
   return model;
+}
+
+}  // namespace
+
+ModelFile load_model(const std::filesystem::path& path, const std::string& recipe_name) {
+  return model_of(io::read_safetensors(path), path.string(), recipe_name);
+}
+
+ModelFile load_model(std::span<const uint8_t> bytes, const std::string& name, const std::string& recipe_name) {
+  return model_of(io::read_safetensors(bytes, name), name, recipe_name);
+}
+
+ModelFile load_model(const io::ByteSource& source, const std::string& recipe_name) {
+  return load_model(io::read_source(source, ErrorKind::model), source.name, recipe_name);
 }
 
 void save_model(const std::filesystem::path& path, const ModelFile& model) {

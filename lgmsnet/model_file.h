@@ -1,10 +1,12 @@
 #pragma once
 // A model on disk: safetensors with everything in the metadata that its weights need to mean something.
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "core/error.h"
+#include "core/io/bytes.h"
 #include "core/named_tensor.h"
 #include "lgmsnet/config.h"
 #include "lgmsnet/recipe.h"
@@ -35,8 +37,12 @@ auto about_model(const std::string& source, const F& f) {
 // Metadata keys: lgms.format (1), lgms.config, lgms.recipe, lgms.classes, lgms.training. recipe_name: the recipe of a
 // file that has none, "default" being that of its rank; empty: such a file is refused. A file without lgms.config has
 // it read off its names and shapes. The tensors are those of the configuration, in any order; their numbers are not
-// looked at. Throws Error{model} naming the file on a newer format or anything that does not fit.
+// looked at. From a file, from its bytes, or from whatever gives these when asked (io::read_source); the two that have
+// no path call it by a name in their errors. Throws Error{model} naming the file on a newer format or anything that
+// does not fit.
 ModelFile load_model(const std::filesystem::path& path, const std::string& recipe_name = {});
+ModelFile load_model(std::span<const uint8_t> bytes, const std::string& name, const std::string& recipe_name = {});
+ModelFile load_model(const io::ByteSource& source, const std::string& recipe_name = {});
 // Throws Error{output} where the file cannot be written.
 void save_model(const std::filesystem::path& path, const ModelFile& model);
 

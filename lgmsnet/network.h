@@ -11,7 +11,8 @@
 //   linear(NAME, x, out, bias), attention(x, heads), activation(x, kind)
 //   add, concat({a, b}), split(x, first, count), upsample(x), max_pool(x)
 //   channels(x), stage(NAME, x): marks the output of a top-level module
-//   segment(x, f), segment(x, y, f): f(b, x) or f(b, x, y), which may be called once more when all of this is gone.
+//   recomputable(x, f), recomputable(x, y, f): f(b, x) or f(b, x, y), which may be called once more when all of this
+//     is gone.
 // A norm takes the activation before it (`before`), the one after it (`after`) and a residual added last along, because
 // they are one pass over memory.
 // Upstream: cq-dong/LGMSNet network/CMUNeXt_new.py (MKtinyvit4_CT), network/Mobilevit.py; 3D network_3d/*.
@@ -125,34 +126,34 @@ typename B::Value forward(B& builder, const Config& config, typename B::Value x)
   const auto& [enc4, enc5, dec5, dec4] = config.splits;
   const auto& depths = config.depths;
 
-  V s1 = builder.segment(std::move(x), [c1, depth = depths[0]](B& b, V v) {
+  V s1 = builder.recomputable(std::move(x), [c1, depth = depths[0]](B& b, V v) {
     v = b.stage("stem", conv_norm(b, "stem.conv.0", "stem.conv.1", std::move(v), c1, 3, true, Activation::relu));
     return encoder(b, "encoder1", std::move(v), depth, c1);
   });
-  V s2 = builder.segment(
+  V s2 = builder.recomputable(
       s1, [c2, depth = depths[1]](B& b, V v) { return encoder(b, "encoder2", b.max_pool(v), depth, c2); });
-  V s3 = builder.segment(
+  V s3 = builder.recomputable(
       s2, [c3, depth = depths[2]](B& b, V v) { return encoder(b, "encoder3", b.max_pool(v), depth, c3); });
-  V s4 = builder.segment(
+  V s4 = builder.recomputable(
       s3, [split = enc4](B& b, V v) { return b.stage("encoder4", gms(b, "encoder4.0", b.max_pool(v), split)); });
-  V d = builder.segment(
+  V d = builder.recomputable(
       s4, [split = enc5](B& b, V v) { return b.stage("encoder5", gms(b, "encoder5.0", b.max_pool(v), split)); });
 
-  d = builder.segment(std::move(d), [c4](B& b, V v) { return b.stage("Up5", up(b, "Up5", v, c4)); });
-  d = builder.segment(std::move(s4), std::move(d), [split = dec5](B& b, V skip, V v) {
+  d = builder.recomputable(std::move(d), [c4](B& b, V v) { return b.stage("Up5", up(b, "Up5", v, c4)); });
+  d = builder.recomputable(std::move(s4), std::move(d), [split = dec5](B& b, V skip, V v) {
     return b.stage("Up_conv5", gms(b, "Up_conv5", join(b, std::move(skip), std::move(v)), split));
   });
-  d = builder.segment(std::move(d), [c3](B& b, V v) { return b.stage("Up4", up(b, "Up4", v, c3)); });
-  d = builder.segment(std::move(s3), std::move(d), [c3, split = dec4](B& b, V skip, V v) {
+  d = builder.recomputable(std::move(d), [c3](B& b, V v) { return b.stage("Up4", up(b, "Up4", v, c3)); });
+  d = builder.recomputable(std::move(s3), std::move(d), [c3, split = dec4](B& b, V skip, V v) {
     v = fuse(b, "Up_conv4.0", join(b, std::move(skip), std::move(v)), c3);
     return b.stage("Up_conv4", gms(b, "Up_conv4.1", std::move(v), split));
   });
-  d = builder.segment(std::move(d), [c2](B& b, V v) { return b.stage("Up3", up(b, "Up3", v, c2)); });
-  d = builder.segment(std::move(s2), std::move(d), [c2](B& b, V skip, V v) {
+  d = builder.recomputable(std::move(d), [c2](B& b, V v) { return b.stage("Up3", up(b, "Up3", v, c2)); });
+  d = builder.recomputable(std::move(s2), std::move(d), [c2](B& b, V skip, V v) {
     return b.stage("Up_conv3", fuse(b, "Up_conv3", join(b, std::move(skip), std::move(v)), c2));
   });
-  d = builder.segment(std::move(d), [c1](B& b, V v) { return b.stage("Up2", up(b, "Up2", v, c1)); });
-  d = builder.segment(std::move(s1), std::move(d), [c1](B& b, V skip, V v) {
+  d = builder.recomputable(std::move(d), [c1](B& b, V v) { return b.stage("Up2", up(b, "Up2", v, c1)); });
+  d = builder.recomputable(std::move(s1), std::move(d), [c1](B& b, V skip, V v) {
     return b.stage("Up_conv2", fuse(b, "Up_conv2", join(b, std::move(skip), std::move(v)), c1));
   });
   return builder.stage("Conv_1x1", builder.convolution("Conv_1x1", d, config.classes, 1, 1, true));

@@ -129,11 +129,11 @@ class StepBuilder {
     return x;
   }
   template <class F>
-  Value segment(const Value& x, const F& f) {
+  Value recomputable(const Value& x, const F& f) {
     return f(*this, x);
   }
   template <class F>
-  Value segment(const Value& x, const Value& y, const F& f) {
+  Value recomputable(const Value& x, const Value& y, const F& f) {
     return f(*this, x, y);
   }
   int64_t channels(const Value& x) const { return x.shape.channels(); }

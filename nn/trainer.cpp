@@ -158,19 +158,21 @@ void Trainer::finish_epoch() {
   std::vector<std::string> columns(kColumns.begin(), kColumns.end());
   std::vector<double> row{static_cast<double>(at_.epoch + 1), static_cast<double>(at_.step), task_.rate(at_.step - 1),
                           at_.loss_sum / static_cast<double>(at_.batch)};
-  double score = 0;
   for (const auto& [name, value] : scores) {
     columns.push_back(name);
     row.push_back(value);
-    if (name == options_.best_by) score = value;
   }
+  const auto by =
+      std::find_if(scores.begin(), scores.end(), [&](const auto& s) { return s.first == options_.best_by; });
+  check(by != scores.end(), ErrorKind::usage, "[train] best_by: expected a score of validation, got \"",
+        options_.best_by, '"');
   check(metrics_.rows.empty() || metrics_.columns == columns, ErrorKind::data, "[",
         (options_.folder / "metrics.csv").string(),
         "] line 1: expected the columns that this run writes, got others; the file is damaged, or of another run");
   metrics_.columns = std::move(columns);
   metrics_.rows.push_back(std::move(row));
-  const bool best = score > at_.best;
-  at_ = {at_.epoch + 1, 0, at_.step, 0, best ? score : at_.best, best ? at_.epoch + 1 : at_.best_epoch};
+  const bool best = by->second > at_.best;
+  at_ = {at_.epoch + 1, 0, at_.step, 0, best ? by->second : at_.best, best ? at_.epoch + 1 : at_.best_epoch};
   // The checkpoint comes last: whatever a kill interrupts is done again from the one before.
   io::write_file(options_.folder / "metrics.csv", metrics_.to_csv());
   if (on_epoch) stoppable([&] { on_epoch(metrics_, best); });

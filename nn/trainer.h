@@ -73,7 +73,7 @@ class Trainer {
   void resume(const Checkpoint& saved);
   // Trains to the last epoch. Writes last.safetensors at the start, after every epoch, and before it throws
   // Error{interrupted} because the context's stop token was set. Throws Error{internal} naming the step where the loss
-  // is not finite; last.safetensors then is the one before.
+  // is not finite, Error{usage} where best_by is no score of validation; last.safetensors then is the one before.
   void run();
 
   const Progress& progress() const { return at_; }

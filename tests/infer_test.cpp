@@ -2,7 +2,9 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <stdexcept>
 
 #include "core/context.h"
 #include "core/error.h"
@@ -34,14 +36,81 @@ TEST_CASE("infer: a golden file's weights give its logits, 2D and 3D") {
   }
 }
 
-TEST_CASE("infer: the model that ships turns a picture into a mask") {
-  const ModelFile model = load_model(LGMS_TEST_DATA "/nuclei.safetensors");
-  const Predictor predictor(model, "nuclei");
-  const Tensor picture = Tensor::zeros({70, 90, 3}, DType::u8);  // a dark field with a bright disc
+namespace {
+
+// A dark field with a bright disc.
+Tensor disc() {
+  const Tensor picture = Tensor::zeros({70, 90, 3}, DType::u8);
   for (int64_t i = 0; i < 70 * 90; ++i)
     if (std::hypot(static_cast<double>(i / 90) - 30, static_cast<double>(i % 90) - 40) < 12)
       for (int64_t c = 0; c < 3; ++c) picture.data<uint8_t>()[3 * i + c] = 170;
-  const Tensor mask = predictor.predict(picture).labels;
+  return picture;
+}
+
+template <class F>
+std::string error_of(const F& f, ErrorKind kind) {
+  try {
+    f();
+  } catch (const Error& e) {
+    CHECK(e.kind() == kind);
+    return e.message();
+  }
+  return "nothing was thrown";
+}
+
+}  // namespace
+
+TEST_CASE("infer: a model from a path, from bytes and from a callback predicts the same bits") {
+  const std::string path = LGMS_TEST_DATA "/nuclei.safetensors";
+  const io::Bytes bytes = io::read_file(path);
+  uint64_t expected = 0;
+  const io::ByteSource source{"archive:nuclei", bytes.size(), [&](uint64_t offset, std::span<uint8_t> into) {
+                                CHECK(offset == expected);
+                                expected += into.size();
+                                REQUIRE(offset + into.size() <= bytes.size());
+                                std::copy_n(bytes.begin() + static_cast<int64_t>(offset), into.size(), into.begin());
+                                return into.size();
+                              }};
+  const ModelFile models[]{load_model(path), load_model(bytes, "memory"), load_model(source)};
+  CHECK(expected == bytes.size());
+  std::vector<Tensor> probabilities;
+  for (const ModelFile& model : models) {
+    CHECK(model.recipe == models[0].recipe);
+    probabilities.push_back(Predictor(model, "nuclei").predict(disc()).probabilities);
+    CHECK(std::equal(probabilities.back().span<float>().begin(), probabilities.back().span<float>().end(),
+                     probabilities[0].span<float>().begin()));
+  }
+}
+
+TEST_CASE("infer: bytes that are damaged and callbacks that fail are errors with the source's name") {
+  io::Bytes bytes = io::read_file(LGMS_TEST_DATA "/nuclei.safetensors");
+  const auto from = [&](uint64_t size, std::function<size_t(uint64_t, std::span<uint8_t>)> read) {
+    return error_of([&] { load_model(io::ByteSource{"blob", size, std::move(read)}); }, ErrorKind::model);
+  };
+  CHECK(from(0, {}) == "[blob] expected a file with contents, got an empty one");
+  CHECK(from(uint64_t{1} << 40, {}) == "[blob] expected at most 4294967296 bytes, got 1099511627776");
+  CHECK(from(100, [](uint64_t, std::span<uint8_t>) { return size_t{7}; }) ==
+        "[blob] expected 100 bytes at byte 0 of 100, got 7");
+  CHECK(from(3 << 20, [](uint64_t offset, std::span<uint8_t> into) {
+          if (offset > 0) throw std::runtime_error("the line went dead");
+          return into.size();
+        }) == "[blob] cannot be read at byte 1048576: the line went dead");
+  CHECK(from(50, [](uint64_t, std::span<uint8_t>) -> size_t { fail(ErrorKind::model, "an error of ours"); }) ==
+        "an error of ours");
+  CHECK(from(bytes.size() - 1, [&](uint64_t offset, std::span<uint8_t> into) {
+          std::copy_n(bytes.begin() + static_cast<int64_t>(offset), into.size(), into.begin());
+          return into.size();
+        }).starts_with("[blob] tensor \""));
+  CHECK(error_of([&] { load_model(std::span(bytes).first(5), "cut"); }, ErrorKind::model)
+            .starts_with("[cut] header length: expected 8 bytes"));
+  bytes[8] ^= 1;  // the header's brace
+  CHECK(error_of([&] { load_model(bytes, "flipped"); }, ErrorKind::model).starts_with("[flipped] header: expected a"));
+}
+
+TEST_CASE("infer: the model that ships turns a picture into a mask") {
+  const ModelFile model = load_model(LGMS_TEST_DATA "/nuclei.safetensors");
+  const Predictor predictor(model, "nuclei");
+  const Tensor mask = predictor.predict(disc()).labels;
   CHECK(mask.shape() == Shape{70, 90, 1});
   CHECK(mask.data<uint8_t>()[30 * 90 + 40] == 255);
   CHECK(mask.data<uint8_t>()[5 * 90 + 85] == 0);
@@ -76,9 +145,6 @@ TEST_CASE("infer: a volume becomes labels, says before what it takes, tells how 
 TEST_CASE("infer: a model of another kind is refused by name") {
   ModelFile model = load_model(LGMS_TEST_DATA "/nuclei.safetensors");
   model.tensors.pop_back();
-  std::string message;
-  try {
-    const Predictor predictor(model, "cut.safetensors");
-  } catch (const Error& e) { message = e.message(); }
-  CHECK(message.starts_with("[cut.safetensors] "));
+  CHECK(error_of([&] { const Predictor predictor(model, "cut.safetensors"); }, ErrorKind::model)
+            .starts_with("[cut.safetensors] "));
 }

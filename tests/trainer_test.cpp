@@ -451,3 +451,17 @@ TEST_CASE("trainer: a validation without numbers ends the run, and the last fini
   CHECK(contains(with([]() -> NamedScores { fail(ErrorKind::model, "no numbers"); }), "no numbers"));
   CHECK(load_checkpoint(run.trainer.checkpoint_path()).progress.step == 0);
 }
+
+TEST_CASE("trainer: a score to choose by that validation does not give is an error, not 0") {
+  const testing::Folder folder;
+  TinyRun run(folder.path());
+  run.options.best_by = "val_luck";
+  Trainer trainer({run.store, run.optimizer, run.train, prepare, run.forward, run.loss, [](int64_t) { return 0.1; },
+                   []() -> NamedScores {
+                     return {{"val_dice", 0.5}};
+                   }},
+                  run.options);
+  CHECK(testing::error_of([&] { trainer.run(); }) ==
+        "[train] best_by: expected a score of validation, got \"val_luck\"");
+  CHECK(load_checkpoint(trainer.checkpoint_path()).progress.step == 0);
+}

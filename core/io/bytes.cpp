@@ -47,17 +47,44 @@ size_t InputFile::read(std::span<uint8_t> into) {
   return done;
 }
 
+namespace {
+
+constexpr size_t kPiece = 1 << 20;  // of a source, read at a time
+
+Bytes room_for(uint64_t size, const std::string& name, ErrorKind kind, uint64_t most) {
+  check(size <= most, kind, '[', name, "] expected at most ", most, " bytes, got ", size);
+  try {
+    return Bytes(size);
+  } catch (const std::bad_alloc&) { fail(ErrorKind::device, '[', name, "] no memory for its ", size, " bytes"); }
+}
+
+}  // namespace
+
 Bytes read_file(const std::filesystem::path& path, ErrorKind kind, uint64_t most) {
   InputFile file(path, kind);
   const std::string name = path.string();
-  check(file.size() <= most, kind, '[', name, "] expected at most ", most, " bytes, got ", file.size());
-  Bytes bytes;
-  try {
-    bytes.resize(file.size());
-  } catch (const std::bad_alloc&) { fail(ErrorKind::device, '[', name, "] no memory for its ", file.size(), " bytes"); }
+  Bytes bytes = room_for(file.size(), name, kind, most);
   const size_t got = file.read(bytes);
   check(got == bytes.size(), kind, '[', name, "] expected ", bytes.size(), " bytes, got ", got,
         "; it became shorter while being read");
+  return bytes;
+}
+
+Bytes read_source(const ByteSource& source, ErrorKind kind, uint64_t most) {
+  check(source.size > 0, kind, '[', source.name, "] expected a file with contents, got an empty one");
+  Bytes bytes = room_for(source.size, source.name, kind, most);
+  for (size_t at = 0; at < bytes.size();) {
+    const std::span<uint8_t> into = std::span(bytes).subspan(at, std::min(kPiece, bytes.size() - at));
+    size_t got = 0;
+    try {
+      got = source.read(at, into);
+    } catch (const Error&) { throw; } catch (const std::bad_alloc&) {
+      throw;
+    } catch (const std::exception& e) { fail(kind, '[', source.name, "] cannot be read at byte ", at, ": ", e.what()); }
+    check(got == into.size(), kind, '[', source.name, "] expected ", into.size(), " bytes at byte ", at, " of ",
+          source.size, ", got ", got);
+    at += got;
+  }
   return bytes;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -41,6 +42,18 @@ class InputFile {
 // The whole file. Throws as InputFile does, Error{kind} above `most` bytes (the size is known before anything is
 // allocated), Error{device} where memory runs out.
 Bytes read_file(const std::filesystem::path& path, ErrorKind kind = ErrorKind::data, uint64_t most = uint64_t{1} << 32);
+
+// A file that is not on the disk: a member of an archive, a resource, something that a host program holds.
+struct ByteSource {
+  std::string name;  // for messages
+  uint64_t size;     // bytes
+  // Fills `into` with the bytes from `offset` on, which all lie within size; returns how many it gave. May throw.
+  std::function<size_t(uint64_t offset, std::span<uint8_t> into)> read;
+};
+
+// All of it, at most a megabyte at a time, in order. Throws as read_file does, Error{kind} where `read` gives another
+// number of bytes than asked for or throws anything but an Error or std::bad_alloc, which go through as they are.
+Bytes read_source(const ByteSource& source, ErrorKind kind = ErrorKind::data, uint64_t most = uint64_t{1} << 32);
 
 // The text of a file, as read_file reads it: UTF-16 with its mark becomes UTF-8, a mark of UTF-8 is taken off. Throws
 // Error{kind} on UTF-16 that is damaged, and on text with NULs, which is UTF-16 without a mark, or no text.

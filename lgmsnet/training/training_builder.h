@@ -16,7 +16,7 @@ class TrainingBuilder {
   using Value = autograd::Variable;
 
   // store must outlive the builder and the graph. hook: called with the output of every top-level module.
-  // checkpointing: backward keeps the inputs of segments only.
+  // checkpointing: backward keeps the inputs of what is recomputable only.
   TrainingBuilder(int rank, const nn::ParameterStore& store, bool training, StageHook hook = {},
                   bool checkpointing = false)
       : layers_(store, training), rank_(rank), hook_(std::move(hook)), checkpointing_(checkpointing) {}
@@ -58,13 +58,13 @@ class TrainingBuilder {
   }
   // The closures hold a copy of this builder, which they may outlive.
   template <class F>
-  Value segment(Value x, const F& f) {
+  Value recomputable(Value x, const F& f) {
     if (!checkpointing_) return f(*this, std::move(x));
     return autograd::checkpoint(
         {x}, [builder = *this, f](std::span<const Value> inputs) mutable { return f(builder, inputs[0]); });
   }
   template <class F>
-  Value segment(Value x, Value y, const F& f) {
+  Value recomputable(Value x, Value y, const F& f) {
     if (!checkpointing_) return f(*this, std::move(x), std::move(y));
     return autograd::checkpoint({x, y}, [builder = *this, f](std::span<const Value> inputs) mutable {
       return f(builder, inputs[0], inputs[1]);
