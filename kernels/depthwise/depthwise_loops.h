@@ -35,8 +35,8 @@ struct Rows {
 
 // One row of y, a vector of its channels from c on, of the kernel's slice dz; y is overwritten by the first slice.
 template <class How>
-void forward_row3(How how, const Dims& d, int64_t row, int64_t dz, bool overwrite, int64_t c, const float* x,
-                  const float* weight, const float* bias, float* y) {
+[[gnu::noinline]] void forward_row3(How how, const Dims& d, int64_t row, int64_t dz, bool overwrite, int64_t c,
+                                    const float* x, const float* weight, const float* bias, float* y) {
   Vec::T w[9];
 #pragma GCC unroll 9
   for (int t = 0; t < 9; ++t) w[t] = how.load(weight + t * d.c + c);
@@ -93,8 +93,8 @@ void forward(const Dims& d, int64_t first, int64_t last, const float* x, const f
 
 // dweight[t] += dy times the pixel under tap t of the kernel's slice dz, dbias (unless null) += dy, over one row.
 template <class How>
-void weight_gradient_row3(How how, const Dims& d, int64_t row, int64_t dz, int64_t c, const float* x, const float* dy,
-                          float* dweight, float* dbias) {
+[[gnu::noinline]] void weight_gradient_row3(How how, const Dims& d, int64_t row, int64_t dz, int64_t c, const float* x,
+                                            const float* dy, float* dweight, float* dbias) {
   Vec::T sum[9], total = Vec::zero();
 #pragma GCC unroll 9
   for (int t = 0; t < 9; ++t) sum[t] = how.load(dweight + t * d.c + c);

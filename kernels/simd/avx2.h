@@ -26,7 +26,6 @@ struct Vec {
   static void store(float* p, T v) { _mm256_storeu_ps(p, v); }
   static T load(const float* p, long n) { return _mm256_maskload_ps(p, first(n)); }
   static void store(float* p, T v, long n) { _mm256_maskstore_ps(p, first(n), v); }
-  static T keep(T v, long n) { return _mm256_and_ps(v, _mm256_castsi256_ps(first(n))); }
   static T gather(const float* p, long stride, long n) {
     const __m256i at =
         _mm256_mullo_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(static_cast<int>(stride)));
@@ -55,6 +54,7 @@ struct Vec {
   static Mask is_nan(T a) { return _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q)); }
   static Mask either(Mask a, Mask b) { return _mm256_or_si256(a, b); }
   static bool any(Mask m) { return _mm256_movemask_ps(_mm256_castsi256_ps(m)) != 0; }
+  static T keep(Mask m, T a) { return _mm256_and_ps(a, _mm256_castsi256_ps(m)); }
   static T select(Mask m, T a, T b) { return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(m)); }
 
   static T exponent(T a) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a), 23)); }

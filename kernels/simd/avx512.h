@@ -24,7 +24,6 @@ struct Vec {
   static void store(float* p, T v) { _mm512_storeu_ps(p, v); }
   static T load(const float* p, long n) { return _mm512_maskz_loadu_ps(first(n), p); }
   static void store(float* p, T v, long n) { _mm512_mask_storeu_ps(p, first(n), v); }
-  static T keep(T v, long n) { return _mm512_maskz_mov_ps(first(n), v); }
   static T gather(const float* p, long stride, long n) {
     const __m512i at = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
                                           _mm512_set1_epi32(static_cast<int>(stride)));
@@ -51,6 +50,7 @@ struct Vec {
   static Mask is_nan(T a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
   static Mask either(Mask a, Mask b) { return a | b; }
   static bool any(Mask m) { return m != 0; }
+  static T keep(Mask m, T a) { return _mm512_maskz_mov_ps(m, a); }
   static T select(Mask m, T a, T b) { return _mm512_mask_blend_ps(m, b, a); }
 
   static T exponent(T a) { return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(0xffff, _mm512_castps_si512(a), 23)); }

@@ -25,17 +25,12 @@ struct Vec {
   static void store(float* p, T v) { *reinterpret_cast<Unaligned*>(p) = v; }
   // The first n lanes of memory, n <= lanes; a load leaves the others 0.
   static T load(const float* p, long n) {
-    T v = zero();
-    for (long l = 0; l < n; ++l) v[l] = p[l];
-    return v;
+    return T{n > 0 ? p[0] : 0, n > 1 ? p[1] : 0, n > 2 ? p[2] : 0, n > 3 ? p[3] : 0};
   }
   static void store(float* p, T v, long n) {
-    for (long l = 0; l < n; ++l) p[l] = v[l];
-  }
-  // The first n lanes of v, the others 0.
-  static T keep(T v, long n) {
-    for (long l = n; l < lanes; ++l) v[l] = 0;
-    return v;
+    LGMS_UNROLL  // numbered lanes stay in registers
+    for (long l = 0; l < lanes; ++l)
+      if (l < n) p[l] = v[l];
   }
 
   static T add(T a, T b) { return a + b; }
@@ -56,12 +51,19 @@ struct Vec {
   static float sum(T a) { return (a[0] + a[2]) + (a[1] + a[3]); }
   static float inverse_root(float a) { return 1.f / __builtin_sqrtf(a); }
 
+  // The first n lanes.
+  static Mask first(long n) {
+    const auto count = static_cast<int32_t>(n);
+    return Bits{0, 1, 2, 3} < Bits{count, count, count, count};
+  }
   static Mask greater(T a, T b) { return a > b; }
   static Mask is_nan(T a) { return a != a; }
   static Mask either(Mask a, Mask b) { return a | b; }
   static bool any(Mask m) { return (m[0] | m[1] | m[2] | m[3]) != 0; }
+  // m ? a : 0
+  static T keep(Mask m, T a) { return (T)(m & (Bits)a); }
   // m ? a : b
-  static T select(Mask m, T a, T b) { return (T)((m & (Bits)a) | (~m & (Bits)b)); }
+  static T select(Mask m, T a, T b) { return m ? a : b; }
 
   // The float whose exponent field is in the low bits of a.
   static T exponent(T a) { return (T)((Bits)a << 23); }
@@ -69,14 +71,14 @@ struct Vec {
   // Bytes: n numbers below 256, as lanes compare them.
   static Bytes bytes(int v) { return Bytes{v, v, v, v}; }
   static Bytes load(const uint8_t* p, long n) {
-    Bytes v{};
-    for (long l = 0; l < n; ++l) v[l] = p[l];
-    return v;
+    return Bytes{n > 0 ? p[0] : 0, n > 1 ? p[1] : 0, n > 2 ? p[2] : 0, n > 3 ? p[3] : 0};
   }
   static void store(uint8_t* p, Bytes v, long n) {
-    for (long l = 0; l < n; ++l) p[l] = static_cast<uint8_t>(v[l]);
+    LGMS_UNROLL
+    for (long l = 0; l < lanes; ++l)
+      if (l < n) p[l] = static_cast<uint8_t>(v[l]);
   }
-  static Bytes select(Mask m, Bytes a, Bytes b) { return (m & a) | (~m & b); }
+  static Bytes select(Mask m, Bytes a, Bytes b) { return m ? a : b; }
   static Mask equal(Bytes a, Bytes b) { return a == b; }
 
   // out[i]: number i of each of `lanes` pixels, ld apart; four numbers of a pixel lie together. store_transposed puts

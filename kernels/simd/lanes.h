@@ -14,7 +14,7 @@ struct All {
 struct First {
   LGMS_INLINE Vec::T load(const float* p) const { return Vec::load(p, n); }
   LGMS_INLINE void store(float* p, Vec::T v) const { Vec::store(p, v, n); }
-  LGMS_INLINE Vec::T keep(Vec::T v) const { return Vec::keep(v, n); }
+  LGMS_INLINE Vec::T keep(Vec::T v) const { return Vec::keep(Vec::first(n), v); }
   long n;
 };
 

@@ -41,9 +41,6 @@ struct Portable {
   static void store(float* p, T v, long n) {
     for (long l = 0; l < n; ++l) p[l] = v.at[l];
   }
-  static T keep(T v, long n) {
-    return each([&](int l) { return l < n ? v.at[l] : 0.f; });
-  }
   static T gather(const float* p, long stride, long n) {
     return each([&](int l) { return l < n ? p[l * stride] : 0.f; });
   }
@@ -84,6 +81,9 @@ struct Portable {
   }
   static float inverse_root(float a) { return 1.f / std::sqrt(a); }
 
+  static Mask first(long n) {
+    return each([&](int l) { return l < n; });
+  }
   static Mask greater(T a, T b) {
     return each([&](int l) { return a.at[l] > b.at[l]; });
   }
@@ -98,6 +98,7 @@ struct Portable {
     for (int l = 0; l < N; ++l) some |= m.at[l];
     return some;
   }
+  static T keep(Mask m, T a) { return select(m, a, zero()); }
   template <class E>
   static Lanes<E> select(Mask m, Lanes<E> a, Lanes<E> b) {
     return each([&](int l) { return m.at[l] ? a.at[l] : b.at[l]; });
