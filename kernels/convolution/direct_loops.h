@@ -1,6 +1,8 @@
 #pragma once
 // The direct convolution over the Vec of the file that includes this. All in an anonymous namespace: every ISA file has
 // its own copy, and none can take another's place.
+#include <type_traits>
+
 #include "kernels/convolution/direct.h"
 
 namespace {
@@ -90,34 +92,41 @@ template <int PX, int X>
     }
 }
 
-using Tile = decltype(tile<1, 1>);
-// Register tiles of one kind, by falling width.
-struct Size {
-  long pixels;
-  Tile* tile;
+// Register tiles of X taps, by falling number of pixels.
+template <int X, int... widths>
+struct Tiles {
+  static constexpr long count = sizeof...(widths), pixels[] = {widths...};
+  static constexpr decltype(&tile<1, 1>) run[] = {tile<widths, X>...};
+  static_assert(((widths <= lgms::kernels::kStripSlack) && ...));
 };
+// As many as registers hold: 32 of 16 lanes; 16 of 8, and of 4 lanes, whose products need a register of their own.
+template <int X>
+using TilesOf = std::conditional_t<
+    Vec::lanes == 4, Tiles<X, 8>,
+    std::conditional_t<X == 3, std::conditional_t<Vec::lanes == 16, Tiles<3, 24, 16, 8>, Tiles<3, 12, 8>>,
+                       std::conditional_t<Vec::lanes == 16, Tiles<1, 24, 8>, Tiles<1, 12, 6>>>>;
 
 // One vector of outputs of a unit: the widest tiles first, the narrowest that covers the rest last; what would leave
 // next to nothing for the last is split more evenly.
-template <long count>
-void rows_of(const Size (&sizes)[count], const DirectCut& c, long th, long tw, const float* strip, const float* weights,
-             const float* bias, long live, float* y) {
+template <class Tiles>
+void rows_of(const DirectCut& c, long th, long tw, const float* strip, const float* weights, const float* bias,
+             long live, float* y) {
+  constexpr long count = Tiles::count;
   for (long r = 0; r < th; ++r)
     for (long p = 0; p < tw;) {
       long s = 0;
-      while (s + 1 < count && sizes[s + 1].pixels >= tw - p) ++s;
-      if (s == 0 && count > 1 && tw - p > sizes[0].pixels && tw - p <= sizes[0].pixels + sizes[count - 1].pixels) s = 1;
-      const long pixels = tw - p < sizes[s].pixels ? tw - p : sizes[s].pixels;
-      sizes[s].tile(c, strip + (r * c.line + p) * kStripChannels, weights, bias, live, y + (r * c.d.w + p) * c.d.ldy,
+      while (s + 1 < count && Tiles::pixels[s + 1] >= tw - p) ++s;
+      if (s == 0 && count > 1 && tw - p > Tiles::pixels[0] && tw - p <= Tiles::pixels[0] + Tiles::pixels[count - 1])
+        s = 1;
+      const long pixels = tw - p < Tiles::pixels[s] ? tw - p : Tiles::pixels[s];
+      Tiles::run[s](c, strip + (r * c.line + p) * kStripChannels, weights, bias, live, y + (r * c.d.w + p) * c.d.ldy,
                     pixels);
       p += pixels;
     }
 }
 
-// fused: tiles for kw = 3; single: for any other kw.
-template <long fused_count, long single_count>
 void direct_units(const DirectCut& c, long first, long last, const float* x, const float* packed, const float* bias,
-                  float* y, float* scratch, const Size (&fused)[fused_count], const Size (&single)[single_count]) {
+                  float* y, float* scratch) {
   constexpr long lanes = Vec::lanes;
   const ConvolutionDims& d = c.d;
   const long cout = d.cout / d.groups, vectors = (cout + lanes - 1) / lanes;
@@ -133,11 +142,20 @@ void direct_units(const DirectCut& c, long first, long last, const float* x, con
       const float* const weights = packed + (g * vectors + v) * vector;
       const float* const b = bias ? bias + g * cout + v * lanes : nullptr;
       if (d.kw == 3)
-        rows_of(fused, c, th, tw, scratch, weights, b, cout - v * lanes, out + v * lanes);
+        rows_of<TilesOf<3>>(c, th, tw, scratch, weights, b, cout - v * lanes, out + v * lanes);
       else
-        rows_of(single, c, th, tw, scratch, weights, b, cout - v * lanes, out + v * lanes);
+        rows_of<TilesOf<1>>(c, th, tw, scratch, weights, b, cout - v * lanes, out + v * lanes);
     }
   }
 }
 
 }  // namespace
+
+namespace lgms::kernels {
+
+void LGMS_ROW(convolution_direct)(const ConvolutionDims& d, int64_t first, int64_t last, const float* x,
+                                  const float* packed, const float* bias, float* y, float* scratch) {
+  ::direct_units(direct_cut(d), first, last, x, packed, bias, y, scratch);
+}
+
+}  // namespace lgms::kernels

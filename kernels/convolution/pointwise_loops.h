@@ -1,6 +1,8 @@
 #pragma once
 // The 1x1 convolution over the Vec of the file that includes this, straight from x: a matrix product whose left operand
 // needs no copy. Anonymous for the same reason as direct_loops.h. A unit is kPointwiseBlock pixels of all groups.
+#include <type_traits>
+
 #include "kernels/convolution/direct.h"
 
 namespace {
@@ -44,17 +46,24 @@ template <int PX, int OV>
     }
 }
 
-using Products = decltype(products<1, 1>);
 // Tiles of so many vectors: of `pixels` pixels, and of one for the last few.
 struct Width {
   long vectors, pixels;
-  Products *many, *one;
+  decltype(&products<1, 1>) many, one;
 };
 
-// widths: by falling number of vectors, the last 1.
-template <long count>
+// By falling number of vectors; of so many sums, and at most 12 pixels.
+template <int sums, int... vectors>
+struct Widths {
+  static constexpr int pixels(int of) { return sums / of < 12 ? sums / of : 12; }
+  static constexpr Width all[] = {
+      {vectors, pixels(vectors), products<pixels(vectors), vectors>, products<1, vectors>}...};
+};
+using WidthsOfVec = std::conditional_t<Vec::lanes == 16, Widths<24, 4, 2, 1>,
+                                       std::conditional_t<Vec::lanes == 8, Widths<12, 2, 1>, Widths<8, 2, 1>>>;
+
 void pointwise_units(const ConvolutionDims& d, long first, long last, const float* x, const float* packed,
-                     const float* bias, float* y, const Width (&widths)[count]) {
+                     const float* bias, float* y) {
   constexpr long lanes = Vec::lanes;
   const long cin = d.cin / d.groups, cout = d.cout / d.groups, vectors = (cout + lanes - 1) / lanes;
   const long rows = d.n * d.d * d.h * d.w;
@@ -62,7 +71,7 @@ void pointwise_units(const ConvolutionDims& d, long first, long last, const floa
     const long begin = u * kPointwiseBlock, end = rows - begin < kPointwiseBlock ? rows : begin + kPointwiseBlock;
     for (long g = 0; g < d.groups; ++g)
       for (long v = 0; v < vectors;) {
-        const Width* width = widths;
+        const Width* width = WidthsOfVec::all;
         while (width->vectors > vectors - v) ++width;
         const float* const weights = packed + (g * vectors + v) * cin * lanes;
         const float* const b = bias ? bias + g * cout + v * lanes : nullptr;
@@ -78,3 +87,12 @@ void pointwise_units(const ConvolutionDims& d, long first, long last, const floa
 }
 
 }  // namespace
+
+namespace lgms::kernels {
+
+void LGMS_ROW(convolution_pointwise)(const ConvolutionDims& d, int64_t first, int64_t last, const float* x,
+                                     const float* packed, const float* bias, float* y, float*) {
+  ::pointwise_units(d, first, last, x, packed, bias, y);
+}
+
+}  // namespace lgms::kernels

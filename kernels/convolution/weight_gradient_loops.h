@@ -1,7 +1,7 @@
 #pragma once
-// The weight gradient over the Vec of the file that includes this, and its register tile of kJ channels of b times kV
-// vectors of a. All in an anonymous namespace: every ISA file has its own copy, and none can take another's place.
-// From the reference (AVX-512, one core with a peak of 177 GFLOP/s at the time; 64 -> 64 3x3 at 64x64: 14 GFLOP/s):
+// The weight gradient over the Vec of the file that includes this. All in an anonymous namespace: every ISA file has
+// its own copy, and none can take another's place. From the reference (AVX-512, one core with a peak of 177 GFLOP/s at
+// the time; 64 -> 64 3x3 at 64x64: 14 GFLOP/s):
 // - sums of 8 channels x 3 vectors stay in registers over the pixels of a strip; 11 loads feed 24 products, and for 3x3
 // the
 //   three vectors are three taps along the row; strips packed, with zeros around the image: 145
@@ -17,6 +17,8 @@ using lgms::kernels::CorrelationSums;
 using lgms::kernels::Slab;
 using T = Vec::T;
 constexpr int64_t lanes = Vec::lanes;
+// The register tile: kJ channels of b times kV vectors of a.
+constexpr int kJ = Vec::lanes == 16 ? 8 : 4, kV = Vec::lanes == 4 ? 2 : 3;
 
 int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }

@@ -2,60 +2,19 @@
 // The weight gradient of a 3x3 window in Winograd's domain, over the Vec of the file that includes this: the derivative
 // of the forward algorithm F(4x4, 3x3) with respect to the weight, 36 products per tile of 4 x 4 pixels instead of 144,
 //   p = G^T [ sum over tiles of (A b A^T) * (B^T a B) ] G,    windows with depth one slice at a time.
-// Points 0, +-5/8, +-3/2, infinity. Source: Lavin & Gray 2016, arXiv:1509.09308, F(3x3, 4x4); Barabasz et al. 2020,
-// arXiv:1803.10986, for the points (half the error of 0, +-1, +-2).
+// Matrices and source: winograd_transforms.h.
 // Against the direct tiles (AVX-512, one core of a busy machine): 1.6x at 16 to 32 channels (256x256: bound by memory),
 // 1.7x to 2.3x from there on.
 // - b's channels one vector at a time, so that u stays in L2, and all of a's: 10 to 25 % from 128 channels on
 // - tried: fetching the next slab ahead (nothing), longer slabs (slower: they leave L2)
 // Relative L2 error 0.8e-6 for 64 channels at 32x32, as the direct sum.
 #include "kernels/convolution/weight_gradient_loops.h"
+#include "kernels/convolution/winograd_transforms.h"
 
 namespace {
 
 constexpr int kPlanes = 36;
 constexpr int64_t kTiles = 16;  // most tiles in a group
-constexpr double kA = 0.625, kB = 1.5, kA2 = kA * kA, kB2 = kB * kB;
-
-T constant(double v) { return Vec::set1(static_cast<float>(v)); }
-
-// v := B^T v, for 6 pixels of a.
-void transform_a(T* v) {
-  const T a = constant(kA), b = constant(kB), a2 = constant(kA2), b2 = constant(kB2);
-  const T ab = constant(kA2 * kB2), s = constant(kA2 + kB2);
-  const T even_a = Vec::fnma(b2, v[2], v[4]), odd_a = Vec::fnma(b2, v[1], v[3]);
-  const T even_b = Vec::fnma(a2, v[2], v[4]), odd_b = Vec::fnma(a2, v[1], v[3]);
-  v[0] = Vec::fma(ab, v[0], Vec::fnma(s, v[2], v[4]));
-  v[5] = Vec::fma(ab, v[1], Vec::fnma(s, v[3], v[5]));
-  v[1] = Vec::fma(a, odd_a, even_a);
-  v[2] = Vec::fnma(a, odd_a, even_a);
-  v[3] = Vec::fma(b, odd_b, even_b);
-  v[4] = Vec::fnma(b, odd_b, even_b);
-}
-
-// u = A v, for 4 pixels of b: the polynomial v at the points.
-void transform_b(const T* v, T* u) {
-  const T a = constant(kA), b = constant(kB), a2 = constant(kA2), b2 = constant(kB2);
-  const T even_a = Vec::fma(a2, v[2], v[0]), odd_a = Vec::fma(a2, v[3], v[1]);
-  const T even_b = Vec::fma(b2, v[2], v[0]), odd_b = Vec::fma(b2, v[3], v[1]);
-  u[0] = v[0];
-  u[1] = Vec::fma(a, odd_a, even_a);
-  u[2] = Vec::fnma(a, odd_a, even_a);
-  u[3] = Vec::fma(b, odd_b, even_b);
-  u[4] = Vec::fnma(b, odd_b, even_b);
-  u[5] = v[3];
-}
-
-// w = G^T m, the 3 taps of 6 planes.
-void transform_back(const T* m, T* w) {
-  constexpr double na = 2 * kA2 * (kA2 - kB2), nb = 2 * kB2 * (kB2 - kA2);
-  const T even_a = Vec::add(m[1], m[2]), odd_a = Vec::sub(m[1], m[2]);
-  const T even_b = Vec::add(m[3], m[4]), odd_b = Vec::sub(m[3], m[4]);
-  w[0] =
-      Vec::fma(constant(1 / na), even_a, Vec::fma(constant(1 / nb), even_b, Vec::mul(constant(1 / (kA2 * kB2)), m[0])));
-  w[1] = Vec::fma(constant(kA / na), odd_a, Vec::mul(constant(kB / nb), odd_b));
-  w[2] = Vec::fma(constant(kA2 / na), even_a, Vec::fma(constant(kB2 / nb), even_b, m[5]));
-}
 
 // Scratch: m [b vectors][kd][36][lanes][a vectors][lanes], v [slices + kd - 1][groups][a vectors][36][G][lanes], and of
 // one vector of b's channels at a time u [slices][groups][36][G][lanes]. The G tiles of a group are multiplied in a
@@ -103,13 +62,13 @@ template <bool whole>
     T column[6];
 #pragma GCC unroll 6
     for (int r = 0; r < 6; ++r) column[r] = pixels.at(r, c);
-    transform_a(column);
+    times_bt(column, 1);
 #pragma GCC unroll 6
     for (int r = 0; r < 6; ++r) t[r][c] = column[r];
   }
 #pragma GCC unroll 6
   for (int r = 0; r < 6; ++r) {
-    transform_a(t[r]);
+    times_bt(t[r], 1);
 #pragma GCC unroll 6
     for (int c = 0; c < 6; ++c) Vec::store(v + (r * 6 + c) * plane, t[r][c]);
   }
@@ -124,14 +83,14 @@ template <bool whole>
     T column[4], out[6];
 #pragma GCC unroll 4
     for (int r = 0; r < 4; ++r) column[r] = pixels.at(r, c);
-    transform_b(column, out);
+    times_a(column, out);
 #pragma GCC unroll 6
     for (int r = 0; r < 6; ++r) t[r][c] = out[r];
   }
 #pragma GCC unroll 6
   for (int r = 0; r < 6; ++r) {
     T out[6];
-    transform_b(t[r], out);
+    times_a(t[r], out);
 #pragma GCC unroll 6
     for (int c = 0; c < 6; ++c) Vec::store(u + (r * 6 + c) * plane, out[c]);
   }
@@ -201,12 +160,12 @@ void back(const CorrelationDims& d, const Layout& l, int64_t live, const float* 
       for (int c = 0; c < 6; ++c) {
         T column[6], out[3];
         for (int r = 0; r < 6; ++r) column[r] = Vec::load(m + (r * 6 + c) * l.m_plane + at * lanes);
-        transform_back(column, out);
+        times_gt(column, out);
         for (int r = 0; r < 3; ++r) t[r][c] = out[r];
       }
       for (int r = 0; r < 3; ++r) {
         T out[3];
-        transform_back(t[r], out);
+        times_gt(t[r], out);
         for (int c = 0; c < 3; ++c)
           Vec::store(p + ((r * 3 + c) * d.cb + at / l.vectors) * d.ldp + at % l.vectors * lanes, out[c]);
       }
@@ -249,3 +208,20 @@ void correlation_winograd(const CorrelationDims& d, int64_t first, int64_t last,
 }
 
 }  // namespace
+
+namespace lgms::kernels {
+
+int64_t LGMS_ROW(correlation_scratch)(const CorrelationDims& d) { return correlation_scratch(d); }
+int64_t LGMS_ROW(correlation_winograd_scratch)(const CorrelationDims& d) { return correlation_winograd_scratch(d); }
+
+void LGMS_ROW(correlation)(const CorrelationDims& d, int64_t first, int64_t last, const float* a, const float* b,
+                           const CorrelationSums<float>& to, float* scratch) {
+  correlation(d, first, last, a, b, to, scratch);
+}
+
+void LGMS_ROW(correlation_winograd)(const CorrelationDims& d, int64_t first, int64_t last, const float* a,
+                                    const float* b, const CorrelationSums<float>& to, float* scratch) {
+  correlation_winograd(d, first, last, a, b, to, scratch);
+}
+
+}  // namespace lgms::kernels

@@ -3,6 +3,8 @@
 namespace lgms::kernels {
 namespace {
 
+constexpr int64_t kLine = 16;  // floats of a cache line
+
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
@@ -28,9 +30,9 @@ WinogradCut winograd_cut(const ConvolutionDims& d) {
   const int64_t spatial = d.groups * c.images * c.slabs * c.strips;
   c.parts = std::clamp<int64_t>(8 / spatial, 1, ceil_div(d.cout / d.groups, 32));
   c.total = spatial * c.parts;
-  // One line more, so that the planes do not fall on the same cache sets.
-  c.v_plane = c.channels * ((c.planes + d.kd - 1) * c.tiles + 24) + 16;
-  c.m_plane = 32 * (c.planes * c.tiles + 24) + 16;
+  // A line more, so that the planes do not fall on the same cache sets.
+  c.v_plane = c.channels * ((c.planes + d.kd - 1) * c.tiles + kSlotSlack) + kLine;
+  c.m_plane = 32 * (c.planes * c.tiles + kSlotSlack) + kLine;
   c.m_pair = c.channels < channels ? 36 * c.m_plane : 0;
   return c;
 }
@@ -53,7 +55,7 @@ int64_t winograd_pack_units(const ConvolutionDims& d) {
 }
 template <int lanes>
 int64_t winograd_packed_size(const ConvolutionDims& d) {
-  return winograd_pack_units<lanes>(d) * 36 * (d.kd * (d.cin / d.groups) * lanes + 16);
+  return winograd_pack_units<lanes>(d) * 36 * (d.kd * (d.cin / d.groups) * lanes + kLine);
 }
 template int64_t winograd_pack_units<8>(const ConvolutionDims&);
 template int64_t winograd_pack_units<16>(const ConvolutionDims&);

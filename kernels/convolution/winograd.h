@@ -7,6 +7,10 @@
 
 namespace lgms::kernels {
 
+// Most slots (tiles of a unit's planes) that a register tile takes, so that the last one of a unit may read V, and
+// write M, that far beyond the last slot: what it makes there is never read.
+inline constexpr int64_t kSlotSlack = 24;
+
 // A unit: up to `tiles` tiles of a plane in `planes` neighbouring planes, one part of the output vectors of one group.
 // Where kd = 1 all planes of all images count as one. From dims only.
 struct WinogradCut {

@@ -1,55 +1,20 @@
 #pragma once
 // Winograd's convolution over the Vec of the file that includes this; anonymous for the same reason as direct_loops.h.
 // A unit goes through V = B^T x B of its tiles, then for each pair of output vectors M = V U and y = A^T M A.
+#include <type_traits>
+
 #include "kernels/convolution/winograd.h"
+#include "kernels/convolution/winograd_transforms.h"
 
 namespace {
 
 using lgms::kernels::ConvolutionDims;
 using lgms::kernels::WinogradCut;
 
-constexpr float a = 0.625f, b = 1.5f;  // the points; their powers and products below are exact
-constexpr long kBlock = 16;            // channels side by side in V
+using lgms::kernels::kSlotSlack;
+
+constexpr long kBlock = 16;  // channels side by side in V
 using T = Vec::T;
-
-// B^T d of six values, stride apart.
-inline __attribute__((always_inline)) void input_transform(T* d, int stride) {
-  const T d0 = d[0], d1 = d[stride], d2 = d[2 * stride], d3 = d[3 * stride], d4 = d[4 * stride], d5 = d[5 * stride];
-  const T a1 = Vec::set1(a), b1 = Vec::set1(b), a2 = Vec::set1(a * a), b2 = Vec::set1(b * b);
-  const T ab = Vec::set1(a * a * b * b), s = Vec::set1(a * a + b * b);
-  const T even_a = Vec::fnma(b2, d2, d4), odd_a = Vec::fnma(b2, d1, d3);
-  const T even_b = Vec::fnma(a2, d2, d4), odd_b = Vec::fnma(a2, d1, d3);
-  d[0] = Vec::fma(ab, d0, Vec::fnma(s, d2, d4));
-  d[stride] = Vec::fma(a1, odd_a, even_a);
-  d[2 * stride] = Vec::fnma(a1, odd_a, even_a);
-  d[3 * stride] = Vec::fma(b1, odd_b, even_b);
-  d[4 * stride] = Vec::fnma(b1, odd_b, even_b);
-  d[5 * stride] = Vec::fma(ab, d1, Vec::fnma(s, d3, d5));
-}
-
-// A^T m of six values.
-inline __attribute__((always_inline)) void output_transform(const T* m, T* o) {
-  const T even_a = Vec::add(m[1], m[2]), odd_a = Vec::sub(m[1], m[2]);
-  const T even_b = Vec::add(m[3], m[4]), odd_b = Vec::sub(m[3], m[4]);
-  o[0] = Vec::add(m[0], Vec::add(even_a, even_b));
-  o[1] = Vec::fma(Vec::set1(b), odd_b, Vec::mul(Vec::set1(a), odd_a));
-  o[2] = Vec::fma(Vec::set1(b * b), even_b, Vec::mul(Vec::set1(a * a), even_a));
-  o[3] = Vec::fma(Vec::set1(b * b * b), odd_b, Vec::fma(Vec::set1(a * a * a), odd_a, m[5]));
-}
-
-// G g of three values.
-inline __attribute__((always_inline)) void weight_transform(const T* g, T* u) {
-  constexpr double a2 = double{a} * a, b2 = double{b} * b, na = 2 * a2 * (a2 - b2), nb = 2 * b2 * (b2 - a2);
-  const auto c = [](double v) { return Vec::set1(static_cast<float>(v)); };
-  const T even_a = Vec::fma(c(a2 / na), g[2], Vec::mul(c(1 / na), g[0])), odd_a = Vec::mul(c(a / na), g[1]);
-  const T even_b = Vec::fma(c(b2 / nb), g[2], Vec::mul(c(1 / nb), g[0])), odd_b = Vec::mul(c(b / nb), g[1]);
-  u[0] = Vec::mul(c(1 / (a2 * b2)), g[0]);
-  u[1] = Vec::add(even_a, odd_a);
-  u[2] = Vec::sub(even_a, odd_a);
-  u[3] = Vec::add(even_b, odd_b);
-  u[4] = Vec::sub(even_b, odd_b);
-  u[5] = g[2];
-}
 
 // Floats of the weights of `wide` vectors in one of the 36 planes, and a line, so that planes do not share cache sets.
 long panel_size(const ConvolutionDims& d, long wide) { return d.kd * (d.cin / d.groups) * wide * Vec::lanes + kBlock; }
@@ -74,12 +39,12 @@ void pack_weights(const ConvolutionDims& d, long first, long last, const lgms::k
       for (int x = 0; x < 3; ++x) {
         T weights[3];
         for (int y = 0; y < 3; ++y) weights[y] = Vec::gather(taps + (y * 3 + x) * w.tap, w.out, live);
-        weight_transform(weights, columns[x]);
+        times_g(weights, columns[x]);
       }
       for (int y = 0; y < 6; ++y) {
         const T weights[3] = {columns[0][y], columns[1][y], columns[2][y]};
         T u[6];
-        weight_transform(weights, u);
+        times_g(weights, u);
         for (int x = 0; x < 6; ++x) Vec::store(to + (y * 6 + x) * panel, u[x]);
       }
     }
@@ -94,11 +59,11 @@ void pack_weights(const ConvolutionDims& d, long first, long last, const lgms::k
     for (int x = 0; x < 6; ++x) {
 #pragma GCC unroll 6
       for (int y = 0; y < 6; ++y) d[y * 6 + x] = Vec::load(source + y * row + x * pixel + half);
-      input_transform(d + x, 6);
+      times_bt(d + x, 6);
     }
 #pragma GCC unroll 6
     for (int y = 0; y < 6; ++y) {
-      input_transform(d + y * 6, 1);
+      times_bt(d + y * 6, 1);
 #pragma GCC unroll 6
       for (int x = 0; x < 6; ++x) Vec::store(v + (y * 6 + x) * v_plane + half, d[y * 6 + x]);
     }
@@ -161,7 +126,7 @@ Place place_at(const WinogradCut& c, const Unit& s, long z) {
 // the next plane, ...
 void input_tiles(const WinogradCut& c, const Unit& s, long first, long last, const float* x, float* v) {
   const ConvolutionDims& d = c.d;
-  const long padded = (s.planes + d.kd - 1) * s.tiles + 24;
+  const long padded = (s.planes + d.kd - 1) * s.tiles + kSlotSlack;
   alignas(64) float border[36 * kBlock];
   for (long q = 0; q < s.planes + d.kd - 1; ++q) {
     const long z = s.z0 + q - d.kd / 2;
@@ -239,7 +204,7 @@ template <int PX, int OV>
     T column[6], o[4];
 #pragma GCC unroll 6
     for (int k = 0; k < 6; ++k) column[k] = Vec::load(m + (k * 6 + x) * m_plane);
-    output_transform(column, o);
+    times_at(column, o);
 #pragma GCC unroll 4
     for (int k = 0; k < 4; ++k) z[k][x] = o[k];
   }
@@ -247,7 +212,7 @@ template <int PX, int OV>
   for (int k = 0; k < 4; ++k) {
     if (k >= rows) break;
     T o[4];
-    output_transform(z[k], o);
+    times_at(z[k], o);
 #pragma GCC unroll 4
     for (int x = 0; x < 4; ++x)
       if (x < columns) {
@@ -259,12 +224,28 @@ template <int PX, int OV>
   }
 }
 
-using Product = decltype(product<1, 1>);
-// Register tiles of one kind, by falling width.
-struct ProductSize {
-  long slots;
-  Product* run;
+// Register tiles of OV vectors, by falling number of slots.
+template <int OV, int... widths>
+struct Products {
+  static constexpr long count = sizeof...(widths), slots[] = {widths...};
+  static constexpr decltype(&product<1, 1>) run[] = {product<widths, OV>...};
+  static_assert(((widths <= kSlotSlack) && ...));
 };
+using Single = std::conditional_t<Vec::lanes == 16, Products<1, 24, 16, 8, 4>, Products<1, 12, 8, 4>>;
+using Pair = std::conditional_t<Vec::lanes == 16, Products<2, 12, 8, 4>, Products<2, 6, 4, 2>>;
+
+// M of one pair (or the last single one) of vectors in one of the 36 planes, all slots.
+template <class Products>
+void products(const WinogradCut& c, const float* v, long block, long next_plane, long channels, const float* u,
+              bool add, float* m, long slots, long wide) {
+  for (long p = 0; p < slots;) {
+    long size = 0;
+    while (size + 1 < Products::count && Products::slots[size + 1] >= slots - p) ++size;
+    Products::run[size](v + p * kBlock, block, next_plane, c.d.kd, channels, c.d.cin / c.d.groups, u, add,
+                        m + p * wide * Vec::lanes);
+    p += Products::slots[size];
+  }
+}
 
 // y of one pair (or the last single one) of vectors in all tiles of a unit.
 void output_tiles(const WinogradCut& c, const Unit& s, long vector, long wide, const float* m, const float* bias,
@@ -284,33 +265,26 @@ void output_tiles(const WinogradCut& c, const Unit& s, long vector, long wide, c
   }
 }
 
-template <long single_count, long pair_count>
 void winograd_units(const WinogradCut& c, long first, long last, const float* x, const float* packed, const float* bias,
-                    float* y, float* scratch, const ProductSize (&single)[single_count],
-                    const ProductSize (&pair)[pair_count]) {
+                    float* y, float* scratch) {
   constexpr long lanes = Vec::lanes;
   const ConvolutionDims& d = c.d;
   const long cin = d.cin / d.groups, cout = d.cout / d.groups, vectors = (cout + lanes - 1) / lanes;
   float* const v = scratch;
   for (long u = first; u < last; ++u) {
     const Unit s = unit_at(c, u, vectors);
-    const long block = ((s.planes + d.kd - 1) * s.tiles + 24) * kBlock, outputs = s.planes * s.tiles;
+    const long block = ((s.planes + d.kd - 1) * s.tiles + kSlotSlack) * kBlock, outputs = s.planes * s.tiles;
     for (long i = 0; i < cin; i += c.channels) {
       const long end = cin - i < c.channels ? cin : i + c.channels;
       input_tiles(c, s, i, end, x, v);
       for (long vector = s.first_vector; vector < s.last_vector; vector += 2) {
-        const long wide = vector + 1 < vectors ? 2 : 1, count = wide == 2 ? pair_count : single_count;
-        const ProductSize* const sizes = wide == 2 ? pair : single;
+        const long wide = vector + 1 < vectors ? 2 : 1;
         const float* const weights = packed + panels_at(d, s.g, vector, vectors) + i * wide * lanes;
         float* const m = scratch + 36 * c.v_plane + (vector - s.first_vector) / 2 * c.m_pair;
+        const auto run = wide == 2 ? products<Pair> : products<Single>;
         for (long k = 0; k < 36; ++k)
-          for (long p = 0; p < outputs;) {
-            long size = 0;
-            while (size + 1 < count && sizes[size + 1].slots >= outputs - p) ++size;
-            sizes[size].run(v + k * c.v_plane + p * kBlock, block, s.tiles * kBlock, d.kd, end - i, cin,
-                            weights + k * panel_size(d, wide), i > 0, m + k * c.m_plane + p * wide * lanes);
-            p += sizes[size].slots;
-          }
+          run(c, v + k * c.v_plane, block, s.tiles * kBlock, end - i, weights + k * panel_size(d, wide), i > 0,
+              m + k * c.m_plane, outputs, wide);
         if (end == cin) output_tiles(c, s, vector, wide, m, bias, y);
       }
     }
@@ -318,3 +292,17 @@ void winograd_units(const WinogradCut& c, long first, long last, const float* x,
 }
 
 }  // namespace
+
+namespace lgms::kernels {
+
+void LGMS_ROW(winograd_pack)(const ConvolutionDims& d, int64_t first, int64_t last, const ConvolutionWeights<float>& w,
+                             float* packed) {
+  pack_weights(d, first, last, w, packed);
+}
+
+void LGMS_ROW(convolution_winograd)(const ConvolutionDims& d, int64_t first, int64_t last, const float* x,
+                                    const float* packed, const float* bias, float* y, float* scratch) {
+  ::winograd_units(winograd_cut(d), first, last, x, packed, bias, y, scratch);
+}
+
+}  // namespace lgms::kernels

@@ -1,6 +1,6 @@
 #pragma once
-// The tuned kernels, for any vector type V: every file that includes this gets its own (unnamed namespace), compiled
-// for its own instruction set. From the reference to here, one thread of a Sapphire Rapids core that others shared:
+// The tuned kernels over the Vec of the file that includes this. From the reference to here, one thread of a Sapphire
+// Rapids core that others shared:
 // 1. The channels of a strip of rows are transposed to zero-padded planes; lanes are pixels of a row, weights are
 //    scalars, and one text serves k = 3 to 9 in 2D and 3D whatever the number of channels. A row of x, loaded once for
 //    each kx, meets every row of a tile of y that it reaches; the sums of the tile stay in registers. 128x128, C = 16,
@@ -10,10 +10,6 @@
 // 3. The channels of a row lie together (a page per row, not per channel) an odd number of lines apart: 1.02x.
 // 4. AVX2, k = 7 and 9: weights are loaded again for each row instead of being spilled: 1.2x.
 // No gain: strips of 16 rows instead of 24 (48: 1.15x slower), larger bands of rows in the weight gradient.
-//
-// V::v is a vector of V::L floats with load, store, broadcast, fma, add, sum; V::gather reads V::L pixels of four
-// channels into four vectors, V::scatter writes them back. A tile is V::R rows by two vectors; the weight gradient
-// holds V::RW rows of dy in registers.
 #include "kernels/multiscale_depthwise/multiscale_depthwise.h"
 
 namespace lgms::kernels {
@@ -21,6 +17,10 @@ namespace {
 
 using Dims = MultiscaleDepthwiseDims;
 using Unit = MultiscaleDepthwiseUnit;
+
+constexpr int kLanes = Vec::lanes;
+// A tile is kTileRows rows by two vectors; the weight gradient holds kGradientRows of dy in registers.
+constexpr int kTileRows = kLanes == 16 ? 8 : kLanes == 8 ? 6 : 4, kGradientRows = kLanes == 16 ? 8 : 4;
 
 // Pixel 0 of a plane's row stands kMargin floats after its start; what is left and right of the image is 0.
 constexpr int64_t kMargin = 16;
@@ -59,29 +59,27 @@ struct Planes {
   }
 };
 
-template <class V>
 void fetch_row(const float* x, int64_t ld, int64_t w, int64_t channels, float* row, int64_t to_next_channel) {
-  const typename V::v zero = V::broadcast(0);
+  const Vec::T zero = Vec::zero();
   for (int64_t c = 0; c < channels; ++c) {
     float* start = row + c * to_next_channel - kMargin;
-    for (int64_t i = 0; i < kMargin; i += V::L) V::store(start + i, zero);
-    for (int64_t i = (kMargin + (x ? w : 0)) / 16 * 16; i < to_next_channel; i += V::L) V::store(start + i, zero);
+    for (int64_t i = 0; i < kMargin; i += kLanes) Vec::store(start + i, zero);
+    for (int64_t i = (kMargin + (x ? w : 0)) / 16 * 16; i < to_next_channel; i += kLanes) Vec::store(start + i, zero);
   }
   if (!x) return;
   int64_t i = 0;
   if (channels == 4)
-    for (; i + V::L <= w; i += V::L) {
-      typename V::v out[4];
-      V::gather(x + i * ld, ld, out);
+    for (; i + kLanes <= w; i += kLanes) {
+      Vec::T out[4];
+      Vec::load_transposed(x + i * ld, ld, out);
 #pragma GCC unroll 4
-      for (int c = 0; c < 4; ++c) V::store(row + c * to_next_channel + i, out[c]);
+      for (int c = 0; c < 4; ++c) Vec::store(row + c * to_next_channel + i, out[c]);
     }
   for (; i < w; ++i)
     for (int64_t c = 0; c < channels; ++c) row[c * to_next_channel + i] = x[i * ld + c];
 }
 
 // The planes of all quarters of the unit, a row of the image at a time, which is in the L1 cache for all of them.
-template <class V>
 void fetch(const Dims& d, const Unit& u, const float* x, int64_t ld, const Planes (&planes)[4]) {
   const Planes& most = planes[u.q1 - 1];  // the largest halo
   for (int64_t z = most.z0; z < most.z0 + most.slices; ++z)
@@ -91,7 +89,7 @@ void fetch(const Dims& d, const Unit& u, const float* x, int64_t ld, const Plane
         if (z < p.z0 || z >= p.z0 + p.slices || y < p.y0 || y >= p.y0 + p.rows) continue;
         const bool inside = y >= 0 && y < d.h;
         const float* from = inside ? x + ((u.n * d.d + z) * d.h + y) * d.w * ld + q * (d.c / 4) + u.j : nullptr;
-        fetch_row<V>(from, ld, d.w, u.channels, p.at(0, z, y), p.channel);
+        fetch_row(from, ld, d.w, u.channels, p.at(0, z, y), p.channel);
       }
 }
 
@@ -106,176 +104,180 @@ float* lay_out(const Dims& d, const Unit& u, bool halo, int64_t step, float* mem
   return memory;
 }
 
-// V::R rows by Q vectors of one plane. x: the top left of the window in the first of kd slices; weight [kd, K, K];
-// residual: x under the first output, or null. out: rows of 2 * V::L floats.
-template <class V, int K, int Q>
-__attribute__((noinline)) void tile(const float* x, int64_t stride, int64_t slice, int64_t kd, const float* weight,
-                                    float bias, const float* residual, float* out) {
-  using v = typename V::v;
-  constexpr int R = V::R, L = V::L;
-  v sum[R][Q];
+// kTileRows rows by Q vectors of one plane. x: the top left of the window in the first of kd slices; weight [kd, K, K];
+// residual: x under the first output, or null. out: rows of 2 * kLanes floats.
+template <int K, int Q>
+[[gnu::noinline]] void tile(const float* x, int64_t stride, int64_t slice, int64_t kd, const float* weight, float bias,
+                            const float* residual, float* out) {
+  Vec::T sum[kTileRows][Q];
 #pragma GCC unroll 16
-  for (int r = 0; r < R; ++r)
+  for (int r = 0; r < kTileRows; ++r)
 #pragma GCC unroll 2
-    for (int q = 0; q < Q; ++q) sum[r][q] = V::broadcast(bias);
+    for (int q = 0; q < Q; ++q) sum[r][q] = Vec::set1(bias);
 #pragma GCC unroll 1
   for (int64_t kz = 0; kz < kd; ++kz, x += slice, weight += K * K)
 #pragma GCC unroll 1
     for (int kx = 0; kx < K; ++kx) {
 #pragma GCC unroll 16
-      for (int i = 0; i < R + K - 1; ++i) {  // a row of x, loaded once, meets every row of y that it reaches
-        if constexpr (V::kFewRegisters && K >= 7) asm("" : "+r"(weight));  // else the K weights are kept, on the stack
-        v in[Q];
+      for (int i = 0; i < kTileRows + K - 1; ++i) {  // a row of x, loaded once, meets every row of y that it reaches
+        if constexpr (kLanes == 8 && K >= 7) asm("" : "+r"(weight));  // else the K weights are kept, on the stack
+        Vec::T in[Q];
 #pragma GCC unroll 2
-        for (int q = 0; q < Q; ++q) in[q] = V::load(x + i * stride + kx + q * L);
+        for (int q = 0; q < Q; ++q) in[q] = Vec::load(x + i * stride + kx + q * kLanes);
 #pragma GCC unroll 16
-        for (int r = 0; r < R; ++r)
+        for (int r = 0; r < kTileRows; ++r)
           if (i - r >= 0 && i - r < K) {
-            const v w = V::broadcast(weight[(i - r) * K + kx]);
+            const Vec::T w = Vec::set1(weight[(i - r) * K + kx]);
 #pragma GCC unroll 2
-            for (int q = 0; q < Q; ++q) sum[r][q] = V::fma(in[q], w, sum[r][q]);
+            for (int q = 0; q < Q; ++q) sum[r][q] = Vec::fma(in[q], w, sum[r][q]);
           }
       }
     }
 #pragma GCC unroll 16
-  for (int r = 0; r < R; ++r)
+  for (int r = 0; r < kTileRows; ++r)
 #pragma GCC unroll 2
     for (int q = 0; q < Q; ++q) {
-      if (residual) sum[r][q] = V::add(sum[r][q], V::load(residual + r * stride + q * L));
-      V::store(out + (r * 2 + q) * L, sum[r][q]);
+      if (residual) sum[r][q] = Vec::add(sum[r][q], Vec::load(residual + r * stride + q * kLanes));
+      Vec::store(out + (r * 2 + q) * kLanes, sum[r][q]);
     }
 }
 
-// One row of a tile (of 2 * V::L floats per row), w of its pixels, back to channels-last.
-template <class V>
+// One row of a tile (of 2 * kLanes floats per row), w of its pixels, back to channels-last.
 void put_row(const float* tile, int64_t to_next_channel, int64_t channels, int64_t w, float* y, int64_t ld) {
   int64_t i = 0;
   if (channels == 4)
-    for (; i + V::L <= w; i += V::L) {
-      typename V::v in[4];
+    for (; i + kLanes <= w; i += kLanes) {
+      Vec::T in[4];
 #pragma GCC unroll 4
-      for (int c = 0; c < 4; ++c) in[c] = V::load(tile + c * to_next_channel + i);
-      V::scatter(in, y + i * ld, ld);
+      for (int c = 0; c < 4; ++c) in[c] = Vec::load(tile + c * to_next_channel + i);
+      Vec::store_transposed(in, y + i * ld, ld);
     }
   for (; i < w; ++i)
     for (int64_t c = 0; c < channels; ++c) y[i * ld + c] = tile[c * to_next_channel + i];
 }
 
 // All slices of one channel of quarter K / 2 - 1: out [slice][row][pixel].
-template <class V, int K>
+template <int K>
 void tiles_of_channel(const Dims& d, const Unit& u, const Planes& planes, int64_t c, int64_t y0, int64_t x0,
                       const float* weight, float bias, float* out) {
   constexpr int64_t P = K / 2;
   const int64_t pz = d.volume ? P : 0;
   for (int64_t z = u.z0; z < u.z1;
-       ++z, out += V::R * 2 * V::L) {  // the window moves by a slice and stays in the L1 cache
+       ++z, out += kTileRows * 2 * kLanes) {  // the window moves by a slice and stays in the L1 cache
     const int64_t z_first = larger(z - pz, 0), z_last = smaller(z + pz + 1, d.d);
     const float* window = planes.at(c, z_first, y0 - P) + x0 - P;
     const float* residual = d.residual ? planes.at(c, z, y0) + x0 : nullptr;
-    const auto run = d.w - x0 > V::L ? tile<V, K, 2> : tile<V, K, 1>;
+    const auto run = d.w - x0 > kLanes ? tile<K, 2> : tile<K, 1>;
     run(window, planes.row, planes.slice, z_last - z_first, weight + (z_first - (z - pz)) * K * K, bias, residual, out);
   }
 }
 
-template <class V>
 void forward(const Dims& d, const Unit& u, const float* x, const MultiscaleDepthwiseParameters<const float>& w,
              float* y, float* scratch) {
-  constexpr decltype(&tiles_of_channel<V, 3>) kRun[] = {tiles_of_channel<V, 3>, tiles_of_channel<V, 5>,
-                                                        tiles_of_channel<V, 7>, tiles_of_channel<V, 9>};
-  constexpr int64_t kTile = V::R * 2 * V::L;
+  constexpr decltype(&tiles_of_channel<3>) kRun[] = {tiles_of_channel<3>, tiles_of_channel<5>, tiles_of_channel<7>,
+                                                     tiles_of_channel<9>};
+  constexpr int64_t kTile = kTileRows * 2 * kLanes;
   Planes planes[4];
-  float* tiles = lay_out(d, u, true, V::R, scratch, planes);  // [quarter][channel][slice][row][pixel]
-  fetch<V>(d, u, x, d.ldx, planes);
+  float* tiles = lay_out(d, u, true, kTileRows, scratch, planes);  // [quarter][channel][slice][row][pixel]
+  fetch(d, u, x, d.ldx, planes);
   const int64_t slices = u.z1 - u.z0, g = d.c / 4;
-  for (int64_t y0 = u.y0; y0 < u.y1; y0 += V::R)
-    for (int64_t x0 = 0; x0 < d.w; x0 += 2 * V::L) {
+  for (int64_t y0 = u.y0; y0 < u.y1; y0 += kTileRows)
+    for (int64_t x0 = 0; x0 < d.w; x0 += 2 * kLanes) {
       for (int64_t q = u.q0; q < u.q1; ++q)
         for (int64_t c = 0; c < u.channels; ++c)
           kRun[q](d, u, planes[q], c, y0, x0, w.weight[q] + c * taps_of(d, q), w.bias[q][c],
                   tiles + ((q - u.q0) * 4 + c) * slices * kTile);
       for (int64_t z = u.z0; z < u.z1; ++z)
-        for (int64_t r = 0; r < smaller(V::R, u.y1 - y0); ++r)
+        for (int64_t r = 0; r < smaller(kTileRows, u.y1 - y0); ++r)
           for (int64_t q = u.q0; q < u.q1; ++q)
-            put_row<V>(tiles + ((q - u.q0) * 4 * slices + z - u.z0) * kTile + r * 2 * V::L, slices * kTile, u.channels,
-                       smaller(2 * V::L, d.w - x0),
-                       y + (((u.n * d.d + z) * d.h + y0 + r) * d.w + x0) * d.ldy + q * g + u.j, d.ldy);
+            put_row(tiles + ((q - u.q0) * 4 * slices + z - u.z0) * kTile + r * 2 * kLanes, slices * kTile, u.channels,
+                    smaller(2 * kLanes, d.w - x0),
+                    y + (((u.n * d.d + z) * d.h + y0 + r) * d.w + x0) * d.ldy + q * g + u.j, d.ldy);
     }
 }
 
-// sums[kx][ky] += lane by lane over V::RW rows of one slice: dy times x, which is shifted by (ky, kx).
-template <class V, int K>
-__attribute__((noinline)) void correlate(const float* x, const float* dy, int64_t stride, int64_t w, float* sums) {
-  using v = typename V::v;
-  constexpr int R = V::RW, L = V::L;
+// sums[kx][ky] += lane by lane over kGradientRows rows of one slice: dy times x, which is shifted by (ky, kx).
+template <int K>
+[[gnu::noinline]] void correlate(const float* x, const float* dy, int64_t stride, int64_t w, float* sums) {
 #pragma GCC unroll 1
-  for (int kx = 0; kx < K; ++kx, sums += K * L) {
-    v sum[K];
+  for (int kx = 0; kx < K; ++kx, sums += K * kLanes) {
+    Vec::T sum[K];
 #pragma GCC unroll 16
-    for (int k = 0; k < K; ++k) sum[k] = V::load(sums + k * L);
-    for (int64_t i = 0; i < w; i += L) {
-      v g[R];
+    for (int k = 0; k < K; ++k) sum[k] = Vec::load(sums + k * kLanes);
+    for (int64_t i = 0; i < w; i += kLanes) {
+      Vec::T g[kGradientRows];
 #pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) g[r] = V::load(dy + r * stride + i);
+      for (int r = 0; r < kGradientRows; ++r) g[r] = Vec::load(dy + r * stride + i);
 #pragma GCC unroll 16
-      for (int j = 0; j < R + K - 1; ++j) {
-        const v in = V::load(x + j * stride + kx + i);
+      for (int j = 0; j < kGradientRows + K - 1; ++j) {
+        const Vec::T in = Vec::load(x + j * stride + kx + i);
 #pragma GCC unroll 16
-        for (int r = 0; r < R; ++r)
-          if (j - r >= 0 && j - r < K) sum[j - r] = V::fma(in, g[r], sum[j - r]);
+        for (int r = 0; r < kGradientRows; ++r)
+          if (j - r >= 0 && j - r < K) sum[j - r] = Vec::fma(in, g[r], sum[j - r]);
       }
     }
 #pragma GCC unroll 16
-    for (int k = 0; k < K; ++k) V::store(sums + k * L, sum[k]);
+    for (int k = 0; k < K; ++k) Vec::store(sums + k * kLanes, sum[k]);
   }
 }
 
-// The sum of V::RW rows.
-template <class V>
+// The sum of kGradientRows rows.
 float total(const float* dy, int64_t stride, int64_t w) {
-  typename V::v sum = V::broadcast(0);
-  for (int64_t i = 0; i < w; i += V::L) {
-    typename V::v row = V::load(dy + i);
+  Vec::T sum = Vec::zero();
+  for (int64_t i = 0; i < w; i += kLanes) {
+    Vec::T row = Vec::load(dy + i);
 #pragma GCC unroll 16
-    for (int r = 1; r < V::RW; ++r) row = V::add(row, V::load(dy + r * stride + i));
-    sum = V::add(sum, row);
+    for (int r = 1; r < kGradientRows; ++r) row = Vec::add(row, Vec::load(dy + r * stride + i));
+    sum = Vec::add(sum, row);
   }
-  return V::sum(sum);
+  return Vec::sum(sum);
 }
 
 // One channel of quarter K / 2 - 1; sums: memory for K * K * K vectors.
-template <class V, int K>
+template <int K>
 void weight_gradient_of_channel(const Dims& d, const Unit& u, const Planes& x, const Planes& dy, int64_t c,
                                 float* dweight, float* dbias, float* sums) {
-  constexpr int64_t P = K / 2, L = V::L;
+  constexpr int64_t P = K / 2;
   const int64_t pz = d.volume ? P : 0, kd = 2 * pz + 1;
-  for (int64_t i = 0; i < kd * K * K * L; i += L) V::store(sums + i, V::broadcast(0));  // [kz][kx][ky][lane]
+  for (int64_t i = 0; i < kd * K * K * kLanes; i += kLanes) Vec::store(sums + i, Vec::zero());  // [kz][kx][ky][lane]
   for (int64_t z = u.z0; z < u.z1; ++z)
-    for (int64_t y = u.y0; y < u.y1; y += V::RW) {
-      *dbias += total<V>(dy.at(c, z, y), dy.row, d.w);
+    for (int64_t y = u.y0; y < u.y1; y += kGradientRows) {
+      *dbias += total(dy.at(c, z, y), dy.row, d.w);
       for (int64_t zi = larger(z - pz, 0); zi < smaller(z + pz + 1, d.d); ++zi)
-        correlate<V, K>(x.at(c, zi, y - P) - P, dy.at(c, z, y), dy.row, d.w, sums + (zi - (z - pz)) * K * K * L);
+        correlate<K>(x.at(c, zi, y - P) - P, dy.at(c, z, y), dy.row, d.w, sums + (zi - (z - pz)) * K * K * kLanes);
     }
   for (int64_t kz = 0; kz < kd; ++kz)
     for (int ky = 0; ky < K; ++ky)
       for (int kx = 0; kx < K; ++kx)
-        dweight[(kz * K + ky) * K + kx] += V::sum(V::load(sums + ((kz * K + kx) * K + ky) * L));
+        dweight[(kz * K + ky) * K + kx] += Vec::sum(Vec::load(sums + ((kz * K + kx) * K + ky) * kLanes));
 }
 
-template <class V>
 void weight_gradient(const Dims& d, const Unit& u, const float* x, const float* dy,
                      const MultiscaleDepthwiseParameters<float>& dw, float* scratch) {
-  constexpr decltype(&weight_gradient_of_channel<V, 3>) kRun[] = {
-      weight_gradient_of_channel<V, 3>, weight_gradient_of_channel<V, 5>, weight_gradient_of_channel<V, 7>,
-      weight_gradient_of_channel<V, 9>};
+  constexpr decltype(&weight_gradient_of_channel<3>) kRun[] = {
+      weight_gradient_of_channel<3>, weight_gradient_of_channel<5>, weight_gradient_of_channel<7>,
+      weight_gradient_of_channel<9>};
   Planes planes[4], dy_planes[4];
-  float* rest = lay_out(d, u, true, V::RW, scratch + 9 * 9 * 9 * V::L, planes);
-  lay_out(d, u, false, V::RW, rest, dy_planes);
-  fetch<V>(d, u, x, d.ldx, planes);
-  fetch<V>(d, u, dy, d.ldy, dy_planes);
+  float* rest = lay_out(d, u, true, kGradientRows, scratch + 9 * 9 * 9 * kLanes, planes);
+  lay_out(d, u, false, kGradientRows, rest, dy_planes);
+  fetch(d, u, x, d.ldx, planes);
+  fetch(d, u, dy, d.ldy, dy_planes);
   for (int64_t q = u.q0; q < u.q1; ++q)
     for (int64_t c = 0; c < u.channels; ++c)
       kRun[q](d, u, planes[q], dy_planes[q], c, dw.weight[q] + c * taps_of(d, q), dw.bias[q] + c, scratch);
 }
 
 }  // namespace
+
+void LGMS_ROW(multiscale_depthwise_forward)(const Dims& d, const Unit& u, const float* x,
+                                            const MultiscaleDepthwiseParameters<const float>& w, float* y,
+                                            float* scratch) {
+  forward(d, u, x, w, y, scratch);
+}
+
+void LGMS_ROW(multiscale_depthwise_weight_gradient)(const Dims& d, const Unit& u, const float* x, const float* dy,
+                                                    const MultiscaleDepthwiseParameters<float>& dw, float* scratch) {
+  weight_gradient(d, u, x, dy, dw, scratch);
+}
+
 }  // namespace lgms::kernels

@@ -45,3 +45,12 @@ constexpr long kGroup = 4 * Vec::lanes;
 }
 
 }  // namespace
+
+namespace lgms::kernels {
+
+void LGMS_ROW(activation_forward)(const ActivationDims& d, const float* x, float* y) { forward_rows(d, x, y); }
+void LGMS_ROW(activation_backward)(const ActivationDims& d, const float* x, const float* dy, float* dx) {
+  backward_rows(d, x, dy, dx);
+}
+
+}  // namespace lgms::kernels

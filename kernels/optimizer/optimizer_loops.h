@@ -1,7 +1,7 @@
 #pragma once
-// The updates over the Vec of the file that includes this, which has divide and square_root; the operations of
-// reference.h in their order, so that every row gives its bits. AVX-512: 6.2 million parameters by AdamW from 22 ms
-// (scalar: a square root that may set errno is not vectorised) to what memory allows.
+// The updates over the Vec of the file that includes this; the operations of reference.h in their order, so that every
+// row gives its bits. AVX-512: 6.2 million parameters by AdamW from 22 ms (scalar: a square root that may set errno is
+// not vectorised) to what memory allows.
 #include "kernels/optimizer/optimizer.h"
 
 namespace {
@@ -34,12 +34,25 @@ void adamw(long n, const lgms::kernels::AdamWFactors<float>& f, const float* gra
     const Vec::T g = Vec::load(gradient + i, live), before = Vec::load(mean + i, live);
     const Vec::T m = Vec::add(before, Vec::mul(blend, Vec::sub(g, before)));
     const Vec::T s = Vec::add(Vec::mul(keep, Vec::load(square + i, live)), Vec::mul(Vec::mul(fresh, g), g));
-    const Vec::T size = Vec::add(divide(square_root(s), root), eps);
+    const Vec::T size = Vec::add(Vec::div(Vec::sqrt(s), root), eps);
     Vec::store(mean + i, m, live);
     Vec::store(square + i, s, live);
-    Vec::store(weight + i, Vec::sub(Vec::mul(shrink, Vec::load(weight + i, live)), divide(Vec::mul(step, m), size)),
+    Vec::store(weight + i, Vec::sub(Vec::mul(shrink, Vec::load(weight + i, live)), Vec::div(Vec::mul(step, m), size)),
                live);
   });
 }
 
 }  // namespace
+
+namespace lgms::kernels {
+
+void LGMS_ROW(sgd_step)(int64_t n, const SgdFactors<float>& f, const float* gradient, float* weight, float* velocity) {
+  sgd(n, f, gradient, weight, velocity);
+}
+
+void LGMS_ROW(adamw_step)(int64_t n, const AdamWFactors<float>& f, const float* gradient, float* weight, float* mean,
+                          float* square) {
+  adamw(n, f, gradient, weight, mean, square);
+}
+
+}  // namespace lgms::kernels

@@ -144,3 +144,9 @@ inline void backward_to(const ChannelNormDims& d, const Coefficients& k, const f
 }
 
 }  // namespace
+
+namespace lgms::kernels {
+
+const ChannelNormKernels<float> LGMS_ROW(channel_norm){moments, apply, sums, backward};
+
+}  // namespace lgms::kernels

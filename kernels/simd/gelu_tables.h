@@ -1,6 +1,5 @@
 #pragma once
-// GELU from tables that live in registers, half the instructions of gelu.h.
-#include "kernels/activation/exp.h"
+// The tables of GELU (math.h).
 
 namespace {
 
@@ -52,29 +51,5 @@ alignas(64) constexpr float kGeluSlope[5][32] = {
      -3.76736352e-07f, -1.83711379e-07f, -8.46772465e-08f, -3.69762247e-08f, -1.53244013e-08f, -6.03637407e-09f, -2.26262875e-09f, 0},
 };
 // clang-format on
-
-// gelu(x) = x Phi(x). Phi and gelu' are both f(x) = 1 - f(-x).
-struct Gelu {
-  Vec::T value, derivative;
-  explicit Gelu(Vec::T x) {
-    const Vec::T round = Vec::set1(12582912.f), five = Vec::set1(5.f);  // 1.5 * 2^23
-    const Vec::T a = min(Vec::set1(6.2f), abs(x)), k = Vec::fma(a, five, round);
-    const Vec::T t = _mm512_fmsub_ps(a, five, Vec::sub(k, round));
-    const __mmask16 positive = _mm512_cmp_ps_mask(x, Vec::zero(), _CMP_GT_OQ);
-    const auto mirrored = [&](const float(&table)[5][32]) {
-      const auto coefficient = [&](int power) {
-        return _mm512_permutex2var_ps(_mm512_load_ps(table[power]), _mm512_castps_si512(k),
-                                      _mm512_load_ps(table[power] + 16));
-      };
-      Vec::T p = Vec::fma(t, coefficient(4), coefficient(3));
-      p = Vec::fma(t, p, coefficient(2));
-      p = Vec::fma(t, p, coefficient(1));
-      p = Vec::fma(t, p, coefficient(0));
-      return _mm512_mask_sub_ps(p, positive, Vec::set1(1.f), p);
-    };
-    value = Vec::mul(x, mirrored(kNormalTail));
-    derivative = mirrored(kGeluSlope);
-  }
-};
 
 }  // namespace
