@@ -147,6 +147,7 @@ inline void backward_to(const ChannelNormDims& d, const Coefficients& k, const f
 
 namespace lgms::kernels {
 
+extern const ChannelNormKernels<float> LGMS_ROW(channel_norm);
 const ChannelNormKernels<float> LGMS_ROW(channel_norm){moments, apply, sums, backward};
 
 }  // namespace lgms::kernels

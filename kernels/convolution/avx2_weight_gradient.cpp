@@ -1,3 +1,3 @@
 #include "kernels/simd/avx2.h"
 //
-#include "kernels/convolution/weight_gradient_winograd_loops.h"
+#include "kernels/convolution/weight_gradient_loops.h"

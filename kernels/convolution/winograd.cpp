@@ -57,8 +57,10 @@ template <int lanes>
 int64_t winograd_packed_size(const ConvolutionDims& d) {
   return winograd_pack_units<lanes>(d) * 36 * (d.kd * (d.cin / d.groups) * lanes + kLine);
 }
+template int64_t winograd_pack_units<4>(const ConvolutionDims&);
 template int64_t winograd_pack_units<8>(const ConvolutionDims&);
 template int64_t winograd_pack_units<16>(const ConvolutionDims&);
+template int64_t winograd_packed_size<4>(const ConvolutionDims&);
 template int64_t winograd_packed_size<8>(const ConvolutionDims&);
 template int64_t winograd_packed_size<16>(const ConvolutionDims&);
 

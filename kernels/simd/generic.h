@@ -29,8 +29,7 @@ struct Vec {
   }
   static void store(float* p, T v, long n) {
     LGMS_UNROLL  // numbered lanes stay in registers
-    for (long l = 0; l < lanes; ++l)
-      if (l < n) p[l] = v[l];
+        for (long l = 0; l < lanes; ++l) if (l < n) p[l] = v[l];
   }
 
   static T add(T a, T b) { return a + b; }
@@ -91,8 +90,8 @@ struct Vec {
   }
   // Where the processor has them, besides:
   //   gather(p, stride, n): p[0], p[stride], ..., n lanes, the others 0
-  //   floor(a) (8 lanes); fraction(a), which is a - floor(a), and scale(a, b), which is a * 2^floor(b) (16 lanes)
-  //   lookup(table, at): table[the low 5 bits of at] (16 lanes)
+  //   floor(a) (8 lanes); fraction(a), which is a - floor(a) rounded down, and scale(a, b), which is a * 2^floor(b) (16
+  //   lanes) lookup(table, at): table[the low 5 bits of at] (16 lanes)
 };
 
 }  // namespace

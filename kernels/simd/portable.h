@@ -110,8 +110,13 @@ struct Portable {
   static T floor(T a) {
     return each([&](int l) { return std::floor(a.at[l]); });
   }
-  static T fraction(T a) {
-    return each([&](int l) { return std::isinf(a.at[l]) ? 0.f : a.at[l] - std::floor(a.at[l]); });
+  static T fraction(T a) {  // a difference of 0 that is rounded down is -0
+    return each([&](int l) {
+      if (std::isinf(a.at[l])) return 0.f;
+      const float n = std::floor(a.at[l]), f = a.at[l] - n, took = f - a.at[l];
+      const float error = (a.at[l] - (f - took)) + (-n - took);  // exact
+      return f == 0 ? -0.f : error < 0 ? std::nextafter(f, -1.f) : f;
+    });
   }
   static T scale(T a, T b) {  // beyond +-1000 every a is infinite or 0
     return each([&](int l) {

@@ -1,0 +1,13 @@
+#pragma once
+// Before a *_loops.h: its rows over Portable<LGMS_LANES>, named <row>_twin4, _twin8, _twin16.
+#include "kernels/simd/portable.h"
+
+#define LGMS_TWIN_NAME(name, lanes) name##_twin##lanes
+#define LGMS_TWIN(name, lanes) LGMS_TWIN_NAME(name, lanes)
+#define LGMS_ROW(name) LGMS_TWIN(name, LGMS_LANES)
+
+namespace {
+
+using Vec = Portable<LGMS_LANES>;
+
+}  // namespace
