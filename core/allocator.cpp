@@ -155,14 +155,15 @@ void HostAllocator::release(void* block, int64_t bytes) noexcept {
   }
 }
 
-void HostAllocator::copy(const void* from, int64_t from_stride, void* into, int64_t into_stride, const Rows& rows) {
+void HostAllocator::copy(const void* from, int64_t from_stride, void* into, int64_t into_stride,
+                         const MemoryRows& rows) {
   const auto* source = static_cast<const char*>(from);
   auto* to = static_cast<char*>(into);
   for (int64_t r = 0; r < rows.rows; ++r, source += from_stride, to += into_stride)
     std::memcpy(to, source, static_cast<size_t>(rows.bytes));
 }
 
-void HostAllocator::fill(void* into, int64_t stride, const Rows& rows, const void* element, int64_t size) {
+void HostAllocator::fill(void* into, int64_t stride, const MemoryRows& rows, const void* element, int64_t size) {
   auto* to = static_cast<char*>(into);
   const auto* bytes = static_cast<const char*>(element);
   const bool zero = std::all_of(bytes, bytes + size, [](char byte) { return byte == 0; });

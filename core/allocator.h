@@ -14,7 +14,7 @@ namespace lgms {
 uint64_t machine_memory();
 
 // A strided piece of memory: `rows` rows of `bytes` bytes.
-struct Rows {
+struct MemoryRows {
   int64_t rows, bytes;
 };
 
@@ -28,9 +28,9 @@ class Allocator {
   virtual void* allocate(int64_t bytes) = 0;
   virtual void release(void* block, int64_t bytes) noexcept = 0;
   // Copies rows that lie `*_stride` bytes apart; each side is memory of this device or of the host.
-  virtual void copy(const void* from, int64_t from_stride, void* into, int64_t into_stride, const Rows& rows) = 0;
+  virtual void copy(const void* from, int64_t from_stride, void* into, int64_t into_stride, const MemoryRows& rows) = 0;
   // Fills rows of this device's memory with copies of the `size` bytes at element.
-  virtual void fill(void* into, int64_t stride, const Rows& rows, const void* element, int64_t size) = 0;
+  virtual void fill(void* into, int64_t stride, const MemoryRows& rows, const void* element, int64_t size) = 0;
 
   // Around host rows that are given this device's memory: an emulated device opens it for them and closes it again.
   virtual void open() {}
@@ -52,8 +52,8 @@ class HostAllocator final : public Allocator {
   // Throws Error{device} above the limit or where the system has no more (cached blocks are given back first).
   void* allocate(int64_t bytes) override;
   void release(void* block, int64_t bytes) noexcept override;
-  void copy(const void* from, int64_t from_stride, void* into, int64_t into_stride, const Rows& rows) override;
-  void fill(void* into, int64_t stride, const Rows& rows, const void* element, int64_t size) override;
+  void copy(const void* from, int64_t from_stride, void* into, int64_t into_stride, const MemoryRows& rows) override;
+  void fill(void* into, int64_t stride, const MemoryRows& rows, const void* element, int64_t size) override;
   void trim() noexcept;  // gives the cached blocks back to the system
 
   int64_t in_use() const;  // bytes handed out now

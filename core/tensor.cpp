@@ -162,7 +162,7 @@ Tensor Tensor::to(DType dtype) const {
 void Tensor::fill(double value) const {
   if (numel() == 0) return;
   const int64_t size = size_of(dtype_);
-  const Rows rows = is_dense() ? Rows{1, numel() * size} : Rows{this->rows(), channels() * size};
+  const MemoryRows rows = is_dense() ? MemoryRows{1, numel() * size} : MemoryRows{this->rows(), channels() * size};
   with_type(dtype_, [&](auto zero) {
     const auto element = static_cast<decltype(zero)>(value);
     Context::current().allocator(device_)->fill(data_, row_stride_ * size, rows, &element, size);
@@ -179,7 +179,8 @@ void copy(const TensorView& source, const TensorView& destination) {
   const int64_t size = size_of(source.dtype()), from_stride = source.row_stride() * size,
                 into_stride = destination.row_stride() * size;
   const bool dense = source.is_dense() && destination.is_dense();
-  const Rows all = dense ? Rows{1, source.numel() * size} : Rows{source.rows(), source.channels() * size};
+  const MemoryRows all =
+      dense ? MemoryRows{1, source.numel() * size} : MemoryRows{source.rows(), source.channels() * size};
   const auto* from = static_cast<const char*>(source.memory());
   auto* into = static_cast<char*>(destination.memory());
   const Device device = source.device() == Device::cpu ? destination.device() : source.device();

@@ -48,12 +48,12 @@ class EmulatedDevice final : public Allocator {
     const std::lock_guard lock(mutex_);
     free_[rounded(bytes)].push_back(block);
   }
-  void copy(const void* from, int64_t from_stride, void* into, int64_t into_stride, const Rows& rows) override {
+  void copy(const void* from, int64_t from_stride, void* into, int64_t into_stride, const MemoryRows& rows) override {
     open();
     host_.copy(from, from_stride, into, into_stride, rows);
     close();
   }
-  void fill(void* into, int64_t stride, const Rows& rows, const void* element, int64_t size) override {
+  void fill(void* into, int64_t stride, const MemoryRows& rows, const void* element, int64_t size) override {
     open();
     host_.fill(into, stride, rows, element, size);
     close();
