@@ -56,7 +56,7 @@ template <int PX, int X>
   const long blocks = (cin + kStripChannels - 1) / kStripChannels * d.kd;
   const Vec::T start = bias ? Vec::load(bias, outputs) : Vec::zero();
   Vec::T sum[PX], total[PX];
-#pragma GCC unroll 32
+  LGMS_UNROLL
   for (int p = 0; p < PX; ++p) sum[p] = Vec::zero(), total[p] = start;
   for (long b = 0;;) {
     const long i0 = b / d.kd * kStripChannels, channels = cin - i0 < kStripChannels ? cin - i0 : kStripChannels;
@@ -65,24 +65,24 @@ template <int PX, int X>
       for (long kx = 0; kx < d.kw; kx += X, source += kStripChannels * X)
         for (long i = 0; i < channels; ++i, weights += X * Vec::lanes) {
           Vec::T w[X];
-#pragma GCC unroll 4
+          LGMS_UNROLL
           for (int k = 0; k < X; ++k) w[k] = Vec::load(weights + k * Vec::lanes);
-#pragma GCC unroll 40
+          LGMS_UNROLL
           for (int q = 0; q < PX + X - 1; ++q) {
             const Vec::T in = Vec::set1(source[q * kStripChannels + i]);
-#pragma GCC unroll 4
+            LGMS_UNROLL
             for (int k = 0; k < X; ++k)
               if (q - k >= 0 && q - k < PX) sum[q - k] = Vec::fma(in, w[k], sum[q - k]);
           }
         }
     }
     if (++b == blocks) break;
-#pragma GCC unroll 32
+    LGMS_UNROLL
     for (int p = 0; p < PX; ++p) total[p] = Vec::add(total[p], sum[p]), sum[p] = Vec::zero();
   }
-#pragma GCC unroll 32
+  LGMS_UNROLL
   for (int p = 0; p < PX; ++p) sum[p] = Vec::add(blocks == 1 ? start : total[p], sum[p]);
-#pragma GCC unroll 32
+  LGMS_UNROLL
   for (int p = 0; p < PX; ++p)
     if (p < pixels) {
       if (outputs == Vec::lanes)

@@ -16,34 +16,33 @@ template <int PX, int OV>
                                 long live, float* y) {
   const long cin = d.cin / d.groups, vector = cin * Vec::lanes, ldx = d.ldx;
   Vec::T sum[PX][OV];
-#pragma GCC unroll 4
+  LGMS_UNROLL
   for (int o = 0; o < OV; ++o) {
     const long n = live - o * Vec::lanes;
     const Vec::T start = bias ? Vec::load(bias + o * Vec::lanes, n < Vec::lanes ? n : Vec::lanes) : Vec::zero();
-#pragma GCC unroll 16
+    LGMS_UNROLL
     for (int p = 0; p < PX; ++p) sum[p][o] = start;
   }
   for (long i = 0; i < cin; ++i, weights += Vec::lanes) {
     Vec::T w[OV];
-#pragma GCC unroll 4
+    LGMS_UNROLL
     for (int o = 0; o < OV; ++o) w[o] = Vec::load(weights + o * vector);
-#pragma GCC unroll 16
+    LGMS_UNROLL
     for (int p = 0; p < PX; ++p) {
       const Vec::T in = Vec::set1(x[p * ldx + i]);
-#pragma GCC unroll 4
+      LGMS_UNROLL
       for (int o = 0; o < OV; ++o) sum[p][o] = Vec::fma(in, w[o], sum[p][o]);
     }
   }
-#pragma GCC unroll 16
-  for (int p = 0; p < PX; ++p)
-#pragma GCC unroll 4
-    for (int o = 0; o < OV; ++o) {
-      const long n = live - o * Vec::lanes;
-      if (n >= Vec::lanes)
-        Vec::store(y + p * d.ldy + o * Vec::lanes, sum[p][o]);
-      else
-        Vec::store(y + p * d.ldy + o * Vec::lanes, sum[p][o], n);
-    }
+  LGMS_UNROLL
+  for (int p = 0; p < PX; ++p) LGMS_UNROLL
+  for (int o = 0; o < OV; ++o) {
+    const long n = live - o * Vec::lanes;
+    if (n >= Vec::lanes)
+      Vec::store(y + p * d.ldy + o * Vec::lanes, sum[p][o]);
+    else
+      Vec::store(y + p * d.ldy + o * Vec::lanes, sum[p][o], n);
+  }
 }
 
 // Tiles of so many vectors: of `pixels` pixels, and of one for the last few.

@@ -55,16 +55,16 @@ void pack(const ConvolutionDims& d, long first, long last, const lgms::kernels::
 [[gnu::noinline]] void transform_tile(const float* source, long row, long pixel, float* v, long v_plane) {
   for (long half = 0; half < kBlock; half += Vec::lanes) {
     T d[36];
-#pragma GCC unroll 6
+    LGMS_UNROLL
     for (int x = 0; x < 6; ++x) {
-#pragma GCC unroll 6
+      LGMS_UNROLL
       for (int y = 0; y < 6; ++y) d[y * 6 + x] = Vec::load(source + y * row + x * pixel + half);
       times_bt(d + x, 6);
     }
-#pragma GCC unroll 6
+    LGMS_UNROLL
     for (int y = 0; y < 6; ++y) {
       times_bt(d + y * 6, 1);
-#pragma GCC unroll 6
+      LGMS_UNROLL
       for (int x = 0; x < 6; ++x) Vec::store(v + (y * 6 + x) * v_plane + half, d[y * 6 + x]);
     }
   }
@@ -162,35 +162,33 @@ template <int PX, int OV>
   for (long kz = 0; kz < kd; ++kz, v += next_plane, u += (cin - channels) * OV * Vec::lanes)
     for (long i0 = 0; i0 < channels;) {
       T sum[PX][OV];
-#pragma GCC unroll 32
-      for (int p = 0; p < PX; ++p)
-#pragma GCC unroll 2
-        for (int o = 0; o < OV; ++o) sum[p][o] = Vec::zero();
+      LGMS_UNROLL
+      for (int p = 0; p < PX; ++p) LGMS_UNROLL
+      for (int o = 0; o < OV; ++o) sum[p][o] = Vec::zero();
       for (const long end = i0 + 2 * kBlock; i0 < end && i0 < channels; i0 += kBlock) {
         const float* const source = v + i0 / kBlock * block;
         const long n = channels - i0 < kBlock ? channels - i0 : kBlock;
         for (long i = 0; i < n; ++i, u += OV * Vec::lanes) {
           T w[OV];
-#pragma GCC unroll 2
+          LGMS_UNROLL
           for (int o = 0; o < OV; ++o) {
             w[o] = Vec::load(u + o * Vec::lanes);
             __builtin_prefetch(u + panel + o * Vec::lanes);  // the next plane's: 3 to 10 % from 128 channels on
           }
-#pragma GCC unroll 32
+          LGMS_UNROLL
           for (int p = 0; p < PX; ++p) {
             const T in = Vec::set1(source[p * kBlock + i]);
-#pragma GCC unroll 2
+            LGMS_UNROLL
             for (int o = 0; o < OV; ++o) sum[p][o] = Vec::fma(in, w[o], sum[p][o]);
           }
         }
       }
-#pragma GCC unroll 32
-      for (int p = 0; p < PX; ++p)
-#pragma GCC unroll 2
-        for (int o = 0; o < OV; ++o) {
-          float* const to = m + (p * OV + o) * Vec::lanes;
-          Vec::store(to, add ? Vec::add(Vec::load(to), sum[p][o]) : sum[p][o]);
-        }
+      LGMS_UNROLL
+      for (int p = 0; p < PX; ++p) LGMS_UNROLL
+      for (int o = 0; o < OV; ++o) {
+        float* const to = m + (p * OV + o) * Vec::lanes;
+        Vec::store(to, add ? Vec::add(Vec::load(to), sum[p][o]) : sum[p][o]);
+      }
       add = true;
     }
 }
@@ -199,21 +197,21 @@ template <int PX, int OV>
 [[gnu::noinline]] void output_tile(const float* m, long m_plane, const T bias, float* y, long row, long pixel,
                                    long rows, long columns, long live) {
   T z[4][6];
-#pragma GCC unroll 6
+  LGMS_UNROLL
   for (int x = 0; x < 6; ++x) {
     T column[6], o[4];
-#pragma GCC unroll 6
+    LGMS_UNROLL
     for (int k = 0; k < 6; ++k) column[k] = Vec::load(m + (k * 6 + x) * m_plane);
     times_at(column, o);
-#pragma GCC unroll 4
+    LGMS_UNROLL
     for (int k = 0; k < 4; ++k) z[k][x] = o[k];
   }
-#pragma GCC unroll 4
+  LGMS_UNROLL
   for (int k = 0; k < 4; ++k) {
     if (k >= rows) break;
     T o[4];
     times_at(z[k], o);
-#pragma GCC unroll 4
+    LGMS_UNROLL
     for (int x = 0; x < 4; ++x)
       if (x < columns) {
         if (live >= Vec::lanes)
