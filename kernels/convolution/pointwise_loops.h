@@ -1,9 +1,8 @@
 #pragma once
 // The 1x1 convolution over the Vec of the file that includes this, straight from x: a matrix product whose left operand
 // needs no copy. Anonymous for the same reason as direct_loops.h. A unit is kPointwiseBlock pixels of all groups.
-#include <type_traits>
-
 #include "kernels/convolution/direct.h"
+#include "kernels/simd/lanes.h"
 
 namespace {
 
@@ -58,8 +57,7 @@ struct Widths {
   static constexpr Width all[] = {
       {vectors, pixels(vectors), products<pixels(vectors), vectors>, products<1, vectors>}...};
 };
-using WidthsOfVec = std::conditional_t<Vec::lanes == 16, Widths<24, 4, 2, 1>,
-                                       std::conditional_t<Vec::lanes == 8, Widths<12, 2, 1>, Widths<8, 2, 1>>>;
+using Tiles = ByLanes<Widths<24, 4, 2, 1>, Widths<12, 2, 1>, Widths<8, 2, 1>>;
 
 void pointwise_units(const ConvolutionDims& d, long first, long last, const float* x, const float* packed,
                      const float* bias, float* y) {
@@ -70,7 +68,7 @@ void pointwise_units(const ConvolutionDims& d, long first, long last, const floa
     const long begin = u * kPointwiseBlock, end = rows - begin < kPointwiseBlock ? rows : begin + kPointwiseBlock;
     for (long g = 0; g < d.groups; ++g)
       for (long v = 0; v < vectors;) {
-        const Width* width = WidthsOfVec::all;
+        const Width* width = Tiles::all;
         while (width->vectors > vectors - v) ++width;
         const float* const weights = packed + (g * vectors + v) * cin * lanes;
         const float* const b = bias ? bias + g * cout + v * lanes : nullptr;

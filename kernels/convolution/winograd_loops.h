@@ -1,10 +1,9 @@
 #pragma once
 // Winograd's convolution over the Vec of the file that includes this; anonymous for the same reason as direct_loops.h.
 // A unit goes through V = B^T x B of its tiles, then for each pair of output vectors M = V U and y = A^T M A.
-#include <type_traits>
-
 #include "kernels/convolution/winograd.h"
 #include "kernels/convolution/winograd_transforms.h"
+#include "kernels/simd/lanes.h"
 
 namespace {
 
@@ -229,8 +228,8 @@ struct Products {
   static constexpr decltype(&product<1, 1>) run[] = {product<widths, OV>...};
   static_assert(((widths <= kSlotSlack) && ...));
 };
-using Single = std::conditional_t<Vec::lanes == 16, Products<1, 24, 16, 8, 4>, Products<1, 12, 8, 4>>;
-using Pair = std::conditional_t<Vec::lanes == 16, Products<2, 12, 8, 4>, Products<2, 6, 4, 2>>;
+using Single = ByLanes<Products<1, 24, 16, 8, 4>, Products<1, 12, 8, 4>, Products<1, 12, 8, 4>>;
+using Pair = ByLanes<Products<2, 12, 8, 4>, Products<2, 6, 4, 2>, Products<2, 6, 4, 2>>;
 
 // M of one pair (or the last single one) of vectors in one of the 36 planes, all slots.
 template <class Products>
