@@ -344,7 +344,7 @@ TEST_CASE("simd_twins: convolution_weight_gradient") {
   for (int64_t c : channels) all.push_back({1, 1, 9, 7, c, 20, c + 1, 21, (c + 15) / 16 * 16, 1, 3, 3});
   for (const CorrelationDims& d : all)
     for (bool winograd : {false, true}) {
-      const auto run = [&]<class T>(T, const CorrelationRun<T>* correlate, int64_t scratch_size) -> Outputs {
+      const auto run = [&]<class T>(T, CorrelationRun<T>* correlate, int64_t scratch_size) -> Outputs {
         const int64_t pixels = d.n * d.d * d.h * d.w;
         const Tensor a = numbers<T>(pixels * d.lda, 1), b = numbers<T>(pixels * d.ldb, 2);
         const Tensor p = zeros<T>(d.taps() * d.cb * d.ldp), sum_a = zeros<T>(d.ca), sum_b = zeros<T>(d.cb);
