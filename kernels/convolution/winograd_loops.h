@@ -231,17 +231,18 @@ struct Products {
 using Single = ByLanes<Products<1, 24, 16, 8, 4>, Products<1, 12, 8, 4>, Products<1, 12, 8, 4>>;
 using Pair = ByLanes<Products<2, 12, 8, 4>, Products<2, 6, 4, 2>, Products<2, 6, 4, 2>>;
 
-// M of one pair (or the last single one) of vectors in one of the 36 planes, all slots.
+// M of one pair (or the last single one) of vectors, all slots; panel: from a plane's weights to the next one's.
 template <class Products>
 void products(const WinogradCut& c, const float* v, long block, long next_plane, long channels, const float* u,
-              bool add, float* m, long slots, long wide) {
-  for (long p = 0; p < slots;) {
-    long size = 0;
-    while (size + 1 < Products::count && Products::slots[size + 1] >= slots - p) ++size;
-    Products::run[size](v + p * kBlock, block, next_plane, c.d.kd, channels, c.d.cin / c.d.groups, u, add,
-                        m + p * wide * Vec::lanes);
-    p += Products::slots[size];
-  }
+              long panel, bool add, float* m, long slots, long wide) {
+  for (long k = 0; k < 36; ++k, v += c.v_plane, u += panel, m += c.m_plane)
+    for (long p = 0; p < slots;) {
+      long size = 0;
+      while (size + 1 < Products::count && Products::slots[size + 1] >= slots - p) ++size;
+      Products::run[size](v + p * kBlock, block, next_plane, c.d.kd, channels, c.d.cin / c.d.groups, u, add,
+                          m + p * wide * Vec::lanes);
+      p += Products::slots[size];
+    }
 }
 
 // y of one pair (or the last single one) of vectors in all tiles of a unit.
@@ -279,9 +280,7 @@ void winograd_units(const WinogradCut& c, long first, long last, const float* x,
         const float* const weights = packed + panels_at(d, s.g, vector, vectors) + i * wide * lanes;
         float* const m = scratch + 36 * c.v_plane + (vector - s.first_vector) / 2 * c.m_pair;
         const auto run = wide == 2 ? products<Pair> : products<Single>;
-        for (long k = 0; k < 36; ++k)
-          run(c, v + k * c.v_plane, block, s.tiles * kBlock, end - i, weights + k * panel_size(d, wide), i > 0,
-              m + k * c.m_plane, outputs, wide);
+        run(c, v, block, s.tiles * kBlock, end - i, weights, panel_size(d, wide), i > 0, m, outputs, wide);
         if (end == cin) output_tiles(c, s, vector, wide, m, bias, y);
       }
     }
