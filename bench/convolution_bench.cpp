@@ -44,12 +44,9 @@ void run(benchmark::State& state, const ConvolutionImpl<float>& impl, const Conv
   if (gradient) std::swap(forward.cin, forward.cout);
   const auto weights =
       gradient ? turned_weights<float>(forward, w.data<float>()) : forward_weights<float>(d, w.data<float>());
-  const Context& context = Context::current();
-  const PreparedConvolution<float> p = prepare(d, impl, context);
-  const Scratch packed(context.allocator(), p.packed_bytes), scratch(context.allocator(), p.scratch_bytes);
+  const PreparedConvolution<float> p = prepare(d, impl, Context::current());
   for (auto _ : state) {
-    pack(p, weights, packed.as<float>());
-    run<float>(p, x.data<float>(), packed.as<float>(), nullptr, y.data<float>(), scratch.as<float>());
+    pack_and_run<float>(p, x.data<float>(), weights, nullptr, y.data<float>());
     benchmark::ClobberMemory();
   }
   report(state, d);

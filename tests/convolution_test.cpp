@@ -87,15 +87,10 @@ Tensor run(const kernels::ConvolutionImpl<float>& impl, const Case& c, const Ten
   const Tensor y = padded(c.x.with_channels(c.cout), DType::f32, 5);
   ConvolutionDims d = dims_of(c, x, y), forward = d;
   std::swap(forward.cin, forward.cout);
-  const Context& context = Context::current();
-  const kernels::PreparedConvolution<float> p = kernels::prepare(d, impl, context);
-  const Scratch packed(context.allocator(), p.packed_bytes), scratch(context.allocator(), p.scratch_bytes);
-  kernels::pack(p,
-                turned ? kernels::turned_weights<float>(forward, weight.data<float>())
-                       : kernels::forward_weights<float>(d, weight.data<float>()),
-                packed.as<float>());
-  kernels::run<float>(p, x.data<float>(), packed.as<float>(), bias.defined() ? bias.data<float>() : nullptr,
-                      y.data<float>(), scratch.as<float>());
+  kernels::pack_and_run<float>(kernels::prepare(d, impl, Context::current()), x.data<float>(),
+                               turned ? kernels::turned_weights<float>(forward, weight.data<float>())
+                                      : kernels::forward_weights<float>(d, weight.data<float>()),
+                               bias.defined() ? bias.data<float>() : nullptr, y.data<float>());
   CHECK(padding_intact(y, 5));
   return y;
 }

@@ -8,7 +8,7 @@ using lgms::kernels::ActivationDims;
 
 constexpr long kGroup = 4 * Vec::lanes;
 
-[[gnu::flatten]] void forward_rows(const ActivationDims& d, const float* x, float* y) {
+LGMS_FLATTEN void forward_rows(const ActivationDims& d, const float* x, float* y) {
   for (long r = 0; r < d.rows; ++r, x += d.ldx, y += d.ldy) {
     long c = 0;
     for (; c + kGroup <= d.c; c += kGroup) {
@@ -26,7 +26,7 @@ constexpr long kGroup = 4 * Vec::lanes;
   }
 }
 
-[[gnu::flatten]] void backward_rows(const ActivationDims& d, const float* x, const float* dy, float* dx) {
+LGMS_FLATTEN void backward_rows(const ActivationDims& d, const float* x, const float* dy, float* dx) {
   for (long r = 0; r < d.rows; ++r, x += d.ldx, dy += d.lddy, dx += d.ldy) {
     long c = 0;
     for (; c + kGroup <= d.c; c += kGroup) {

@@ -22,7 +22,7 @@ struct Silu {
 
 // f(i) for i < V, written out: GCC turns short loops over arrays into copies through the stack.
 template <int V, class F>
-[[gnu::always_inline]] inline void each(const F& f) {
+LGMS_INLINE void each(const F& f) {
   static_assert(V == 1 || V == 4);
   f(0);
   if constexpr (V == 4) f(1), f(2), f(3);

@@ -147,7 +147,7 @@ LGMS_INLINE void add_keys(Softmax& s, const float* q, const float* kv) {
   add_rows<count>(score, kv + 8, s.o);
 }
 
-[[gnu::flatten]] void forward(int64_t tokens, const float* kv, const float* q, float* o, float* shift, float* inverse) {
+LGMS_FLATTEN void forward(int64_t tokens, const float* kv, const float* q, float* o, float* shift, float* inverse) {
   // The first score as shift: the first p is about 1, so that the sum never vanishes.
   Tokens first[1] = {all(0.f)};
   dots<1>(q, kv, first);
@@ -216,8 +216,8 @@ LGMS_INLINE void add_key_gradients(const AttentionLanes& own, const float* qdy, 
   add_rows<count>(dp, qdy, dk);
 }
 
-[[gnu::flatten]] void query_gradients(int64_t tokens, const float* kv, const AttentionLanes& own,
-                                      AttentionLaneGradients& out) {
+LGMS_FLATTEN void query_gradients(int64_t tokens, const float* kv, const AttentionLanes& own,
+                                  AttentionLaneGradients& out) {
   Sums dq(out.dq[0]);
   int64_t j = 0;
   for (; j + kRows <= tokens; j += kRows) add_query_gradients<kRows>(own, kv + 16 * j, dq);
@@ -225,8 +225,8 @@ LGMS_INLINE void add_key_gradients(const AttentionLanes& own, const float* qdy, 
   dq.put_back();
 }
 
-[[gnu::flatten]] void key_gradients(int64_t tokens, const float* qdy, const float* minus_shift,
-                                    const float* minus_delta, const AttentionLanes& own, AttentionLaneGradients& out) {
+LGMS_FLATTEN void key_gradients(int64_t tokens, const float* qdy, const float* minus_shift, const float* minus_delta,
+                                const AttentionLanes& own, AttentionLaneGradients& out) {
   Sums dk(out.dk[0]), dv(out.dv[0]);
   int64_t i = 0;
   for (; i + kRows <= tokens; i += kRows)

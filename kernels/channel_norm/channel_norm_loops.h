@@ -125,20 +125,20 @@ inline void backward_to(const ChannelNormDims& d, const Coefficients& k, const f
   store(dx + c, n, g);
 }
 
-[[gnu::flatten]] void moments(const ChannelNormDims& d, const float* x, float* partial) {
+LGMS_FLATTEN void moments(const ChannelNormDims& d, const float* x, float* partial) {
   over_channels(d.c, [&]<int V>(long c, long n) { moments_of<V>(d, x + c, n, partial + c); });
 }
-[[gnu::flatten]] void sums(const ChannelNormDims& d, const Coefficients& k, const float* x, const float* dy,
-                           float* partial) {
+LGMS_FLATTEN void sums(const ChannelNormDims& d, const Coefficients& k, const float* x, const float* dy,
+                       float* partial) {
   over_channels(d.c, [&]<int V>(long c, long n) { sums_of<V>(d, k, x, dy, c, n, partial); });
 }
-[[gnu::flatten]] void apply(const ChannelNormDims& d, const Coefficients& k, const float* x, const float* residual,
-                            float* y) {
+LGMS_FLATTEN void apply(const ChannelNormDims& d, const Coefficients& k, const float* x, const float* residual,
+                        float* y) {
   for (long r = 0; r < d.rows; ++r, x += d.ldx, y += d.ldy, residual += residual ? d.ldr : 0)
     over_channels(d.c, [&]<int V>(long c, long n) { apply_to<V>(d, k, x, residual, y, c, n); });
 }
-[[gnu::flatten]] void backward(const ChannelNormDims& d, const Coefficients& k, const float* x, const float* dy,
-                               float* dx) {
+LGMS_FLATTEN void backward(const ChannelNormDims& d, const Coefficients& k, const float* x, const float* dy,
+                           float* dx) {
   for (long r = 0; r < d.rows; ++r, x += d.ldx, dy += d.ldr, dx += d.ldy)
     over_channels(d.c, [&]<int V>(long c, long n) { backward_to<V>(d, k, x, dy, dx, c, n); });
 }

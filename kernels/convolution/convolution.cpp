@@ -80,11 +80,8 @@ void convolve(const ConvolutionDims& d, const TensorView& x, const TensorView& w
     ConvolutionDims forward = d;
     if (turned) std::swap(forward.cin, forward.cout);
     const T* const w = weight.data<T>();
-    const Scratch memory(context.allocator(), p.bytes());
-    T* const packed = memory.as<T>();
-    pack(p, turned ? turned_weights<T>(forward, w) : forward_weights<T>(d, w), packed);
-    run<T>(p, x.data<T>(), packed, bias.defined() ? bias.data<T>() : nullptr, y.data<T>(),
-           packed + p.packed_bytes / int64_t{sizeof(T)});
+    pack_and_run<T>(p, x.data<T>(), turned ? turned_weights<T>(forward, w) : forward_weights<T>(d, w),
+                    bias.defined() ? bias.data<T>() : nullptr, y.data<T>());
   };
   if (x.dtype() == DType::f64)
     run_as(prepare(d, convolution_reference_impl<double>, context));
@@ -126,6 +123,19 @@ void run(const PreparedConvolution<T>& p, const T* x, const T* packed, const T* 
   });
 }
 
+template <class T>
+void pack_and_run(const PreparedConvolution<T>& p, const T* x, const ConvolutionWeights<T>& weights, const T* bias,
+                  T* y) {
+  const Scratch memory(Context::current().allocator(), p.bytes());
+  T* const packed = memory.as<T>();
+  pack(p, weights, packed);
+  run<T>(p, x, packed, bias, y, packed + p.packed_bytes / int64_t{sizeof(T)});
+}
+
+template void pack_and_run(const PreparedConvolution<float>&, const float*, const ConvolutionWeights<float>&,
+                           const float*, float*);
+template void pack_and_run(const PreparedConvolution<double>&, const double*, const ConvolutionWeights<double>&,
+                           const double*, double*);
 template PreparedConvolution<double> prepare(const ConvolutionDims&, const ConvolutionImpl<double>&, const Context&);
 template PreparedConvolution<float> prepare(const ConvolutionDims&, const ConvolutionImpl<float>&, const Context&);
 template void pack(const PreparedConvolution<float>&, const ConvolutionWeights<float>&, float*);

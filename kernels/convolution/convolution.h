@@ -68,6 +68,10 @@ template <class T>
 void pack(const PreparedConvolution<T>& p, const ConvolutionWeights<T>& weights, T* packed);
 template <class T>
 void run(const PreparedConvolution<T>& p, const T* x, const T* packed, const T* bias, T* y, T* scratch);
+// Both, with memory of the current context.
+template <class T>
+void pack_and_run(const PreparedConvolution<T>& p, const T* x, const ConvolutionWeights<T>& weights, const T* bias,
+                  T* y);
 
 // The weights of a convolution as they lie in memory, and as its data gradient sees them (whose dims have cin and cout
 // swapped). d: the dims of the forward convolution.

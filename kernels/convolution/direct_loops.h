@@ -1,9 +1,8 @@
 #pragma once
 // The direct convolution over the Vec of the file that includes this. All in an anonymous namespace: every ISA file has
 // its own copy, and none can take another's place.
-#include <type_traits>
-
 #include "kernels/convolution/direct.h"
+#include "kernels/simd/lanes.h"
 
 namespace {
 
@@ -56,7 +55,7 @@ template <int PX, int X>
   const long blocks = (cin + kStripChannels - 1) / kStripChannels * d.kd;
   const Vec::T start = bias ? Vec::load(bias, outputs) : Vec::zero();
   Vec::T sum[PX], total[PX];
-#pragma GCC unroll 32
+  LGMS_UNROLL
   for (int p = 0; p < PX; ++p) sum[p] = Vec::zero(), total[p] = start;
   for (long b = 0;;) {
     const long i0 = b / d.kd * kStripChannels, channels = cin - i0 < kStripChannels ? cin - i0 : kStripChannels;
@@ -65,24 +64,24 @@ template <int PX, int X>
       for (long kx = 0; kx < d.kw; kx += X, source += kStripChannels * X)
         for (long i = 0; i < channels; ++i, weights += X * Vec::lanes) {
           Vec::T w[X];
-#pragma GCC unroll 4
+          LGMS_UNROLL
           for (int k = 0; k < X; ++k) w[k] = Vec::load(weights + k * Vec::lanes);
-#pragma GCC unroll 40
+          LGMS_UNROLL
           for (int q = 0; q < PX + X - 1; ++q) {
             const Vec::T in = Vec::set1(source[q * kStripChannels + i]);
-#pragma GCC unroll 4
+            LGMS_UNROLL
             for (int k = 0; k < X; ++k)
               if (q - k >= 0 && q - k < PX) sum[q - k] = Vec::fma(in, w[k], sum[q - k]);
           }
         }
     }
     if (++b == blocks) break;
-#pragma GCC unroll 32
+    LGMS_UNROLL
     for (int p = 0; p < PX; ++p) total[p] = Vec::add(total[p], sum[p]), sum[p] = Vec::zero();
   }
-#pragma GCC unroll 32
+  LGMS_UNROLL
   for (int p = 0; p < PX; ++p) sum[p] = Vec::add(blocks == 1 ? start : total[p], sum[p]);
-#pragma GCC unroll 32
+  LGMS_UNROLL
   for (int p = 0; p < PX; ++p)
     if (p < pixels) {
       if (outputs == Vec::lanes)
@@ -100,11 +99,8 @@ struct Tiles {
   static_assert(((widths <= lgms::kernels::kStripSlack) && ...));
 };
 // As many as registers hold: 32 of 16 lanes; 16 of 8, and of 4 lanes, whose products need a register of their own.
-template <int X>
-using TilesOf = std::conditional_t<
-    Vec::lanes == 4, Tiles<X, 8>,
-    std::conditional_t<X == 3, std::conditional_t<Vec::lanes == 16, Tiles<3, 24, 16, 8>, Tiles<3, 12, 8>>,
-                       std::conditional_t<Vec::lanes == 16, Tiles<1, 24, 8>, Tiles<1, 12, 6>>>>;
+using Fused = ByLanes<Tiles<3, 24, 16, 8>, Tiles<3, 12, 8>, Tiles<3, 8>>;  // for kw = 3
+using Single = ByLanes<Tiles<1, 24, 8>, Tiles<1, 12, 6>, Tiles<1, 8>>;     // for any other kw
 
 // One vector of outputs of a unit: the widest tiles first, the narrowest that covers the rest last; what would leave
 // next to nothing for the last is split more evenly.
@@ -142,9 +138,9 @@ void direct_units(const DirectCut& c, long first, long last, const float* x, con
       const float* const weights = packed + (g * vectors + v) * vector;
       const float* const b = bias ? bias + g * cout + v * lanes : nullptr;
       if (d.kw == 3)
-        rows_of<TilesOf<3>>(c, th, tw, scratch, weights, b, cout - v * lanes, out + v * lanes);
+        rows_of<Fused>(c, th, tw, scratch, weights, b, cout - v * lanes, out + v * lanes);
       else
-        rows_of<TilesOf<1>>(c, th, tw, scratch, weights, b, cout - v * lanes, out + v * lanes);
+        rows_of<Single>(c, th, tw, scratch, weights, b, cout - v * lanes, out + v * lanes);
     }
   }
 }

@@ -1,9 +1,8 @@
 #pragma once
 // The 1x1 convolution over the Vec of the file that includes this, straight from x: a matrix product whose left operand
 // needs no copy. Anonymous for the same reason as direct_loops.h. A unit is kPointwiseBlock pixels of all groups.
-#include <type_traits>
-
 #include "kernels/convolution/direct.h"
+#include "kernels/simd/lanes.h"
 
 namespace {
 
@@ -16,34 +15,33 @@ template <int PX, int OV>
                                 long live, float* y) {
   const long cin = d.cin / d.groups, vector = cin * Vec::lanes, ldx = d.ldx;
   Vec::T sum[PX][OV];
-#pragma GCC unroll 4
+  LGMS_UNROLL
   for (int o = 0; o < OV; ++o) {
     const long n = live - o * Vec::lanes;
     const Vec::T start = bias ? Vec::load(bias + o * Vec::lanes, n < Vec::lanes ? n : Vec::lanes) : Vec::zero();
-#pragma GCC unroll 16
+    LGMS_UNROLL
     for (int p = 0; p < PX; ++p) sum[p][o] = start;
   }
   for (long i = 0; i < cin; ++i, weights += Vec::lanes) {
     Vec::T w[OV];
-#pragma GCC unroll 4
+    LGMS_UNROLL
     for (int o = 0; o < OV; ++o) w[o] = Vec::load(weights + o * vector);
-#pragma GCC unroll 16
+    LGMS_UNROLL
     for (int p = 0; p < PX; ++p) {
       const Vec::T in = Vec::set1(x[p * ldx + i]);
-#pragma GCC unroll 4
+      LGMS_UNROLL
       for (int o = 0; o < OV; ++o) sum[p][o] = Vec::fma(in, w[o], sum[p][o]);
     }
   }
-#pragma GCC unroll 16
-  for (int p = 0; p < PX; ++p)
-#pragma GCC unroll 4
-    for (int o = 0; o < OV; ++o) {
-      const long n = live - o * Vec::lanes;
-      if (n >= Vec::lanes)
-        Vec::store(y + p * d.ldy + o * Vec::lanes, sum[p][o]);
-      else
-        Vec::store(y + p * d.ldy + o * Vec::lanes, sum[p][o], n);
-    }
+  LGMS_UNROLL
+  for (int p = 0; p < PX; ++p) LGMS_UNROLL
+  for (int o = 0; o < OV; ++o) {
+    const long n = live - o * Vec::lanes;
+    if (n >= Vec::lanes)
+      Vec::store(y + p * d.ldy + o * Vec::lanes, sum[p][o]);
+    else
+      Vec::store(y + p * d.ldy + o * Vec::lanes, sum[p][o], n);
+  }
 }
 
 // Tiles of so many vectors: of `pixels` pixels, and of one for the last few.
@@ -59,8 +57,7 @@ struct Widths {
   static constexpr Width all[] = {
       {vectors, pixels(vectors), products<pixels(vectors), vectors>, products<1, vectors>}...};
 };
-using WidthsOfVec = std::conditional_t<Vec::lanes == 16, Widths<24, 4, 2, 1>,
-                                       std::conditional_t<Vec::lanes == 8, Widths<12, 2, 1>, Widths<8, 2, 1>>>;
+using Tiles = ByLanes<Widths<24, 4, 2, 1>, Widths<12, 2, 1>, Widths<8, 2, 1>>;
 
 void pointwise_units(const ConvolutionDims& d, long first, long last, const float* x, const float* packed,
                      const float* bias, float* y) {
@@ -71,7 +68,7 @@ void pointwise_units(const ConvolutionDims& d, long first, long last, const floa
     const long begin = u * kPointwiseBlock, end = rows - begin < kPointwiseBlock ? rows : begin + kPointwiseBlock;
     for (long g = 0; g < d.groups; ++g)
       for (long v = 0; v < vectors;) {
-        const Width* width = WidthsOfVec::all;
+        const Width* width = Tiles::all;
         while (width->vectors > vectors - v) ++width;
         const float* const weights = packed + (g * vectors + v) * cin * lanes;
         const float* const b = bias ? bias + g * cout + v * lanes : nullptr;

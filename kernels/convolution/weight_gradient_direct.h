@@ -67,10 +67,9 @@ template <int J, int V>
 [[gnu::noinline]] void tile(const Panel& a, const Panel& b, int64_t rows, int64_t width, const Sums& sums,
                             Lines ahead) {
   T sum[J][V];
-#pragma GCC unroll 16
-  for (int j = 0; j < J; ++j)
-#pragma GCC unroll 3
-    for (int v = 0; v < V; ++v) sum[j][v] = Vec::zero();
+  LGMS_UNROLL
+  for (int j = 0; j < J; ++j) LGMS_UNROLL
+  for (int v = 0; v < V; ++v) sum[j][v] = Vec::zero();
   for (int64_t row = 0; row < rows; ++row) {
     const float* pa = a.data + row * a.row;
     const float* pb = b.data + row * b.row;
@@ -78,23 +77,22 @@ template <int J, int V>
       __builtin_prefetch(ahead.data, 0, 2);
       ahead.data += ahead.step;
       T vector[V];
-#pragma GCC unroll 3
+      LGMS_UNROLL
       for (int v = 0; v < V; ++v) vector[v] = Vec::load(pa + v * a.vector);
-#pragma GCC unroll 16
+      LGMS_UNROLL
       for (int j = 0; j < J; ++j) {
         const T one = Vec::set1(pb[j / kJ * b.vector + j % kJ]);
-#pragma GCC unroll 3
+        LGMS_UNROLL
         for (int v = 0; v < V; ++v) sum[j][v] = Vec::fma(one, vector[v], sum[j][v]);
       }
     }
   }
-#pragma GCC unroll 16
-  for (int j = 0; j < J; ++j)
-#pragma GCC unroll 3
-    for (int v = 0; v < V; ++v) {
-      float* const at = sums.data + v * sums.vector + j * sums.channel;
-      Vec::store(at, Vec::add(Vec::load(at), sum[j][v]));
-    }
+  LGMS_UNROLL
+  for (int j = 0; j < J; ++j) LGMS_UNROLL
+  for (int v = 0; v < V; ++v) {
+    float* const at = sums.data + v * sums.vector + j * sums.channel;
+    Vec::store(at, Vec::add(Vec::load(at), sum[j][v]));
+  }
 }
 
 // The channels [j, cb) of b, J and then fewer at a time.

@@ -57,19 +57,19 @@ struct Pixels {
 template <bool whole>
 [[gnu::noinline]] void tile_a(const Pixels<whole>& pixels, float* v, int64_t plane) {
   T t[6][6];
-#pragma GCC unroll 6
+  LGMS_UNROLL
   for (int c = 0; c < 6; ++c) {
     T column[6];
-#pragma GCC unroll 6
+    LGMS_UNROLL
     for (int r = 0; r < 6; ++r) column[r] = pixels.at(r, c);
     times_bt(column, 1);
-#pragma GCC unroll 6
+    LGMS_UNROLL
     for (int r = 0; r < 6; ++r) t[r][c] = column[r];
   }
-#pragma GCC unroll 6
+  LGMS_UNROLL
   for (int r = 0; r < 6; ++r) {
     times_bt(t[r], 1);
-#pragma GCC unroll 6
+    LGMS_UNROLL
     for (int c = 0; c < 6; ++c) Vec::store(v + (r * 6 + c) * plane, t[r][c]);
   }
 }
@@ -78,20 +78,20 @@ template <bool whole>
 template <bool whole>
 [[gnu::noinline]] void tile_b(const Pixels<whole>& pixels, float* u, int64_t plane) {
   T t[6][4];
-#pragma GCC unroll 4
+  LGMS_UNROLL
   for (int c = 0; c < 4; ++c) {
     T column[4], out[6];
-#pragma GCC unroll 4
+    LGMS_UNROLL
     for (int r = 0; r < 4; ++r) column[r] = pixels.at(r, c);
     times_a(column, out);
-#pragma GCC unroll 6
+    LGMS_UNROLL
     for (int r = 0; r < 6; ++r) t[r][c] = out[r];
   }
-#pragma GCC unroll 6
+  LGMS_UNROLL
   for (int r = 0; r < 6; ++r) {
     T out[6];
     times_a(t[r], out);
-#pragma GCC unroll 6
+    LGMS_UNROLL
     for (int c = 0; c < 6; ++c) Vec::store(u + (r * 6 + c) * plane, out[c]);
   }
 }

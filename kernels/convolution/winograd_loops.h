@@ -1,10 +1,9 @@
 #pragma once
 // Winograd's convolution over the Vec of the file that includes this; anonymous for the same reason as direct_loops.h.
 // A unit goes through V = B^T x B of its tiles, then for each pair of output vectors M = V U and y = A^T M A.
-#include <type_traits>
-
 #include "kernels/convolution/winograd.h"
 #include "kernels/convolution/winograd_transforms.h"
+#include "kernels/simd/lanes.h"
 
 namespace {
 
@@ -55,16 +54,16 @@ void pack_weights(const ConvolutionDims& d, long first, long last, const lgms::k
 [[gnu::noinline]] void transform_tile(const float* source, long row, long pixel, float* v, long v_plane) {
   for (long half = 0; half < kBlock; half += Vec::lanes) {
     T d[36];
-#pragma GCC unroll 6
+    LGMS_UNROLL
     for (int x = 0; x < 6; ++x) {
-#pragma GCC unroll 6
+      LGMS_UNROLL
       for (int y = 0; y < 6; ++y) d[y * 6 + x] = Vec::load(source + y * row + x * pixel + half);
       times_bt(d + x, 6);
     }
-#pragma GCC unroll 6
+    LGMS_UNROLL
     for (int y = 0; y < 6; ++y) {
       times_bt(d + y * 6, 1);
-#pragma GCC unroll 6
+      LGMS_UNROLL
       for (int x = 0; x < 6; ++x) Vec::store(v + (y * 6 + x) * v_plane + half, d[y * 6 + x]);
     }
   }
@@ -162,35 +161,33 @@ template <int PX, int OV>
   for (long kz = 0; kz < kd; ++kz, v += next_plane, u += (cin - channels) * OV * Vec::lanes)
     for (long i0 = 0; i0 < channels;) {
       T sum[PX][OV];
-#pragma GCC unroll 32
-      for (int p = 0; p < PX; ++p)
-#pragma GCC unroll 2
-        for (int o = 0; o < OV; ++o) sum[p][o] = Vec::zero();
+      LGMS_UNROLL
+      for (int p = 0; p < PX; ++p) LGMS_UNROLL
+      for (int o = 0; o < OV; ++o) sum[p][o] = Vec::zero();
       for (const long end = i0 + 2 * kBlock; i0 < end && i0 < channels; i0 += kBlock) {
         const float* const source = v + i0 / kBlock * block;
         const long n = channels - i0 < kBlock ? channels - i0 : kBlock;
         for (long i = 0; i < n; ++i, u += OV * Vec::lanes) {
           T w[OV];
-#pragma GCC unroll 2
+          LGMS_UNROLL
           for (int o = 0; o < OV; ++o) {
             w[o] = Vec::load(u + o * Vec::lanes);
             __builtin_prefetch(u + panel + o * Vec::lanes);  // the next plane's: 3 to 10 % from 128 channels on
           }
-#pragma GCC unroll 32
+          LGMS_UNROLL
           for (int p = 0; p < PX; ++p) {
             const T in = Vec::set1(source[p * kBlock + i]);
-#pragma GCC unroll 2
+            LGMS_UNROLL
             for (int o = 0; o < OV; ++o) sum[p][o] = Vec::fma(in, w[o], sum[p][o]);
           }
         }
       }
-#pragma GCC unroll 32
-      for (int p = 0; p < PX; ++p)
-#pragma GCC unroll 2
-        for (int o = 0; o < OV; ++o) {
-          float* const to = m + (p * OV + o) * Vec::lanes;
-          Vec::store(to, add ? Vec::add(Vec::load(to), sum[p][o]) : sum[p][o]);
-        }
+      LGMS_UNROLL
+      for (int p = 0; p < PX; ++p) LGMS_UNROLL
+      for (int o = 0; o < OV; ++o) {
+        float* const to = m + (p * OV + o) * Vec::lanes;
+        Vec::store(to, add ? Vec::add(Vec::load(to), sum[p][o]) : sum[p][o]);
+      }
       add = true;
     }
 }
@@ -199,21 +196,21 @@ template <int PX, int OV>
 [[gnu::noinline]] void output_tile(const float* m, long m_plane, const T bias, float* y, long row, long pixel,
                                    long rows, long columns, long live) {
   T z[4][6];
-#pragma GCC unroll 6
+  LGMS_UNROLL
   for (int x = 0; x < 6; ++x) {
     T column[6], o[4];
-#pragma GCC unroll 6
+    LGMS_UNROLL
     for (int k = 0; k < 6; ++k) column[k] = Vec::load(m + (k * 6 + x) * m_plane);
     times_at(column, o);
-#pragma GCC unroll 4
+    LGMS_UNROLL
     for (int k = 0; k < 4; ++k) z[k][x] = o[k];
   }
-#pragma GCC unroll 4
+  LGMS_UNROLL
   for (int k = 0; k < 4; ++k) {
     if (k >= rows) break;
     T o[4];
     times_at(z[k], o);
-#pragma GCC unroll 4
+    LGMS_UNROLL
     for (int x = 0; x < 4; ++x)
       if (x < columns) {
         if (live >= Vec::lanes)
@@ -231,20 +228,21 @@ struct Products {
   static constexpr decltype(&product<1, 1>) run[] = {product<widths, OV>...};
   static_assert(((widths <= kSlotSlack) && ...));
 };
-using Single = std::conditional_t<Vec::lanes == 16, Products<1, 24, 16, 8, 4>, Products<1, 12, 8, 4>>;
-using Pair = std::conditional_t<Vec::lanes == 16, Products<2, 12, 8, 4>, Products<2, 6, 4, 2>>;
+using Single = ByLanes<Products<1, 24, 16, 8, 4>, Products<1, 12, 8, 4>, Products<1, 12, 8, 4>>;
+using Pair = ByLanes<Products<2, 12, 8, 4>, Products<2, 6, 4, 2>, Products<2, 6, 4, 2>>;
 
-// M of one pair (or the last single one) of vectors in one of the 36 planes, all slots.
+// M of one pair (or the last single one) of vectors, all slots; panel: from a plane's weights to the next one's.
 template <class Products>
 void products(const WinogradCut& c, const float* v, long block, long next_plane, long channels, const float* u,
-              bool add, float* m, long slots, long wide) {
-  for (long p = 0; p < slots;) {
-    long size = 0;
-    while (size + 1 < Products::count && Products::slots[size + 1] >= slots - p) ++size;
-    Products::run[size](v + p * kBlock, block, next_plane, c.d.kd, channels, c.d.cin / c.d.groups, u, add,
-                        m + p * wide * Vec::lanes);
-    p += Products::slots[size];
-  }
+              long panel, bool add, float* m, long slots, long wide) {
+  for (long k = 0; k < 36; ++k, v += c.v_plane, u += panel, m += c.m_plane)
+    for (long p = 0; p < slots;) {
+      long size = 0;
+      while (size + 1 < Products::count && Products::slots[size + 1] >= slots - p) ++size;
+      Products::run[size](v + p * kBlock, block, next_plane, c.d.kd, channels, c.d.cin / c.d.groups, u, add,
+                          m + p * wide * Vec::lanes);
+      p += Products::slots[size];
+    }
 }
 
 // y of one pair (or the last single one) of vectors in all tiles of a unit.
@@ -282,9 +280,7 @@ void winograd_units(const WinogradCut& c, long first, long last, const float* x,
         const float* const weights = packed + panels_at(d, s.g, vector, vectors) + i * wide * lanes;
         float* const m = scratch + 36 * c.v_plane + (vector - s.first_vector) / 2 * c.m_pair;
         const auto run = wide == 2 ? products<Pair> : products<Single>;
-        for (long k = 0; k < 36; ++k)
-          run(c, v + k * c.v_plane, block, s.tiles * kBlock, end - i, weights + k * panel_size(d, wide), i > 0,
-              m + k * c.m_plane, outputs, wide);
+        run(c, v, block, s.tiles * kBlock, end - i, weights, panel_size(d, wide), i > 0, m, outputs, wide);
         if (end == cin) output_tiles(c, s, vector, wide, m, bias, y);
       }
     }

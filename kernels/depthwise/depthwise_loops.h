@@ -38,7 +38,7 @@ template <class How>
 [[gnu::noinline]] void forward_row3(How how, const Dims& d, int64_t row, int64_t dz, bool overwrite, int64_t c,
                                     const float* x, const float* weight, const float* bias, float* y) {
   Vec::T w[9];
-#pragma GCC unroll 9
+  LGMS_UNROLL
   for (int t = 0; t < 9; ++t) w[t] = how.load(weight + t * d.c + c);
   const Vec::T start = bias ? how.load(bias + c) : Vec::zero();
   y += row * d.w * d.ldy + c;
@@ -47,7 +47,7 @@ template <class How>
   Vec::T left = start, middle = begin(0);  // of y: pixels i - 1 and i
   for (int64_t i = 0; i < d.w; ++i) {
     Vec::T right = begin(i + 1);
-#pragma GCC unroll 3
+    LGMS_UNROLL
     for (int r = 0; r < 3; ++r) {
       const Vec::T column = how.load(rows.at[r]);
       rows.at[r] += rows.step[r];
@@ -96,14 +96,14 @@ template <class How>
 [[gnu::noinline]] void weight_gradient_row3(How how, const Dims& d, int64_t row, int64_t dz, int64_t c, const float* x,
                                             const float* dy, float* dweight, float* dbias) {
   Vec::T sum[9], total = Vec::zero();
-#pragma GCC unroll 9
+  LGMS_UNROLL
   for (int t = 0; t < 9; ++t) sum[t] = how.load(dweight + t * d.c + c);
   dy += row * d.w * d.ldy + c;
   Rows rows(d, row, dz, c, x);
   Vec::T left = total, middle = d.w > 0 ? how.load(dy) : total;  // of dy: pixels i - 1 and i
   for (int64_t i = 0; i < d.w; ++i) {
     const Vec::T right = i + 1 < d.w ? how.load(dy + (i + 1) * d.ldy) : Vec::zero();
-#pragma GCC unroll 3
+    LGMS_UNROLL
     for (int r = 0; r < 3; ++r) {
       const Vec::T column = how.load(rows.at[r]);
       rows.at[r] += rows.step[r];
@@ -115,7 +115,7 @@ template <class How>
     left = middle;
     middle = right;
   }
-#pragma GCC unroll 9
+  LGMS_UNROLL
   for (int t = 0; t < 9; ++t) how.store(dweight + t * d.c + c, sum[t]);
   if (dbias) how.store(dbias + c, Vec::add(how.load(dbias + c), total));
 }

@@ -72,7 +72,7 @@ void fetch_row(const float* x, int64_t ld, int64_t w, int64_t channels, float* r
     for (; i + kLanes <= w; i += kLanes) {
       Vec::T out[4];
       Vec::load_transposed(x + i * ld, ld, out);
-#pragma GCC unroll 4
+      LGMS_UNROLL
       for (int c = 0; c < 4; ++c) Vec::store(row + c * to_next_channel + i, out[c]);
     }
   for (; i < w; ++i)
@@ -110,36 +110,34 @@ template <int K, int Q>
 [[gnu::noinline]] void tile(const float* x, int64_t stride, int64_t slice, int64_t kd, const float* weight, float bias,
                             const float* residual, float* out) {
   Vec::T sum[kTileRows][Q];
-#pragma GCC unroll 16
-  for (int r = 0; r < kTileRows; ++r)
-#pragma GCC unroll 2
-    for (int q = 0; q < Q; ++q) sum[r][q] = Vec::set1(bias);
+  LGMS_UNROLL
+  for (int r = 0; r < kTileRows; ++r) LGMS_UNROLL
+  for (int q = 0; q < Q; ++q) sum[r][q] = Vec::set1(bias);
 #pragma GCC unroll 1
   for (int64_t kz = 0; kz < kd; ++kz, x += slice, weight += K * K)
 #pragma GCC unroll 1
     for (int kx = 0; kx < K; ++kx) {
-#pragma GCC unroll 16
+      LGMS_UNROLL
       for (int i = 0; i < kTileRows + K - 1; ++i) {  // a row of x, loaded once, meets every row of y that it reaches
         if constexpr (kLanes == 8 && K >= 7) asm("" : "+r"(weight));  // else the K weights are kept, on the stack
         Vec::T in[Q];
-#pragma GCC unroll 2
+        LGMS_UNROLL
         for (int q = 0; q < Q; ++q) in[q] = Vec::load(x + i * stride + kx + q * kLanes);
-#pragma GCC unroll 16
+        LGMS_UNROLL
         for (int r = 0; r < kTileRows; ++r)
           if (i - r >= 0 && i - r < K) {
             const Vec::T w = Vec::set1(weight[(i - r) * K + kx]);
-#pragma GCC unroll 2
+            LGMS_UNROLL
             for (int q = 0; q < Q; ++q) sum[r][q] = Vec::fma(in[q], w, sum[r][q]);
           }
       }
     }
-#pragma GCC unroll 16
-  for (int r = 0; r < kTileRows; ++r)
-#pragma GCC unroll 2
-    for (int q = 0; q < Q; ++q) {
-      if (residual) sum[r][q] = Vec::add(sum[r][q], Vec::load(residual + r * stride + q * kLanes));
-      Vec::store(out + (r * 2 + q) * kLanes, sum[r][q]);
-    }
+  LGMS_UNROLL
+  for (int r = 0; r < kTileRows; ++r) LGMS_UNROLL
+  for (int q = 0; q < Q; ++q) {
+    if (residual) sum[r][q] = Vec::add(sum[r][q], Vec::load(residual + r * stride + q * kLanes));
+    Vec::store(out + (r * 2 + q) * kLanes, sum[r][q]);
+  }
 }
 
 // One row of a tile (of 2 * kLanes floats per row), w of its pixels, back to channels-last.
@@ -148,7 +146,7 @@ void put_row(const float* tile, int64_t to_next_channel, int64_t channels, int64
   if (channels == 4)
     for (; i + kLanes <= w; i += kLanes) {
       Vec::T in[4];
-#pragma GCC unroll 4
+      LGMS_UNROLL
       for (int c = 0; c < 4; ++c) in[c] = Vec::load(tile + c * to_next_channel + i);
       Vec::store_transposed(in, y + i * ld, ld);
     }
@@ -202,21 +200,21 @@ template <int K>
 #pragma GCC unroll 1
   for (int kx = 0; kx < K; ++kx, sums += K * kLanes) {
     Vec::T sum[K];
-#pragma GCC unroll 16
+    LGMS_UNROLL
     for (int k = 0; k < K; ++k) sum[k] = Vec::load(sums + k * kLanes);
     for (int64_t i = 0; i < w; i += kLanes) {
       Vec::T g[kGradientRows];
-#pragma GCC unroll 16
+      LGMS_UNROLL
       for (int r = 0; r < kGradientRows; ++r) g[r] = Vec::load(dy + r * stride + i);
-#pragma GCC unroll 16
+      LGMS_UNROLL
       for (int j = 0; j < kGradientRows + K - 1; ++j) {
         const Vec::T in = Vec::load(x + j * stride + kx + i);
-#pragma GCC unroll 16
+        LGMS_UNROLL
         for (int r = 0; r < kGradientRows; ++r)
           if (j - r >= 0 && j - r < K) sum[j - r] = Vec::fma(in, g[r], sum[j - r]);
       }
     }
-#pragma GCC unroll 16
+    LGMS_UNROLL
     for (int k = 0; k < K; ++k) Vec::store(sums + k * kLanes, sum[k]);
   }
 }
@@ -226,7 +224,7 @@ float total(const float* dy, int64_t stride, int64_t w) {
   Vec::T sum = Vec::zero();
   for (int64_t i = 0; i < w; i += kLanes) {
     Vec::T row = Vec::load(dy + i);
-#pragma GCC unroll 16
+    LGMS_UNROLL
     for (int r = 1; r < kGradientRows; ++r) row = Vec::add(row, Vec::load(dy + r * stride + i));
     sum = Vec::add(sum, row);
   }

@@ -3,25 +3,18 @@
 // row gives its bits. AVX-512: 6.2 million parameters by AdamW from 22 ms (scalar: a square root that may set errno is
 // not vectorised) to what memory allows.
 #include "kernels/optimizer/optimizer.h"
+#include "kernels/simd/lanes.h"
 
 namespace {
 
-// body(first, lanes) for all n elements, whole vectors first.
-template <class Body>
-inline void over_vectors(long n, const Body& body) {
-  long i = 0;
-  for (; i + Vec::lanes <= n; i += Vec::lanes) body(i, Vec::lanes);
-  if (i < n) body(i, n - i);
-}
-
 void sgd(long n, const lgms::kernels::SgdFactors<float>& f, const float* gradient, float* weight, float* velocity) {
   const Vec::T rate = Vec::set1(f.rate), momentum = Vec::set1(f.momentum), decay = Vec::set1(f.weight_decay);
-  over_vectors(n, [&](long i, long live) {
-    const Vec::T w = Vec::load(weight + i, live);
-    const Vec::T v = Vec::add(Vec::mul(momentum, Vec::load(velocity + i, live)),
-                              Vec::add(Vec::load(gradient + i, live), Vec::mul(decay, w)));
-    Vec::store(velocity + i, v, live);
-    Vec::store(weight + i, Vec::sub(w, Vec::mul(rate, v)), live);
+  over_lanes(n, [&](long i, auto how) {
+    const Vec::T w = how.load(weight + i);
+    const Vec::T v =
+        Vec::add(Vec::mul(momentum, how.load(velocity + i)), Vec::add(how.load(gradient + i), Vec::mul(decay, w)));
+    how.store(velocity + i, v);
+    how.store(weight + i, Vec::sub(w, Vec::mul(rate, v)));
   });
 }
 
@@ -30,15 +23,14 @@ void adamw(long n, const lgms::kernels::AdamWFactors<float>& f, const float* gra
   const Vec::T shrink = Vec::set1(f.shrink), blend = Vec::set1(f.mean), keep = Vec::set1(f.square);
   const Vec::T fresh = Vec::set1(f.square_new), step = Vec::set1(f.step), root = Vec::set1(f.root);
   const Vec::T eps = Vec::set1(f.eps);
-  over_vectors(n, [&](long i, long live) {
-    const Vec::T g = Vec::load(gradient + i, live), before = Vec::load(mean + i, live);
+  over_lanes(n, [&](long i, auto how) {
+    const Vec::T g = how.load(gradient + i), before = how.load(mean + i);
     const Vec::T m = Vec::add(before, Vec::mul(blend, Vec::sub(g, before)));
-    const Vec::T s = Vec::add(Vec::mul(keep, Vec::load(square + i, live)), Vec::mul(Vec::mul(fresh, g), g));
+    const Vec::T s = Vec::add(Vec::mul(keep, how.load(square + i)), Vec::mul(Vec::mul(fresh, g), g));
     const Vec::T size = Vec::add(Vec::div(Vec::sqrt(s), root), eps);
-    Vec::store(mean + i, m, live);
-    Vec::store(square + i, s, live);
-    Vec::store(weight + i, Vec::sub(Vec::mul(shrink, Vec::load(weight + i, live)), Vec::div(Vec::mul(step, m), size)),
-               live);
+    how.store(mean + i, m);
+    how.store(square + i, s);
+    how.store(weight + i, Vec::sub(Vec::mul(shrink, how.load(weight + i)), Vec::div(Vec::mul(step, m), size)));
   });
 }
 

@@ -1,10 +1,16 @@
 #pragma once
-// How a step of a loop over c numbers reads and writes its lanes: all of them, or the last few. Over the Vec of the
-// file that includes this.
+// What loops over the Vec of the file that includes this share.
+#include <type_traits>
+
 #include "kernels/simd/inline.h"
 
 namespace {
 
+// The one for a vector of as many lanes.
+template <class Sixteen, class Eight, class Four>
+using ByLanes = std::conditional_t<Vec::lanes == 16, Sixteen, std::conditional_t<Vec::lanes == 8, Eight, Four>>;
+
+// How a step of a loop over c numbers reads and writes its lanes: all of them, or the last few.
 struct All {
   static LGMS_INLINE Vec::T load(const float* p) { return Vec::load(p); }
   static LGMS_INLINE void store(float* p, Vec::T v) { Vec::store(p, v); }

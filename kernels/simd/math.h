@@ -1,10 +1,8 @@
 #pragma once
 // exp, exp2 and GELU over the Vec of the file that includes this. The coefficients are minimax fits of our own, those
 // of exp and GELU by tests/oracle/fit_activations.py.
-#include <type_traits>
-
 #include "kernels/simd/gelu_tables.h"
-#include "kernels/simd/inline.h"
+#include "kernels/simd/lanes.h"
 
 namespace {
 
@@ -78,14 +76,14 @@ struct GeluByTables {
     derivative = mirrored(kGeluSlope);
   }
 };
-using Gelu = std::conditional_t<Vec::lanes == 16, GeluByTables<Vec>, GeluByExp<Vec>>;
+using Gelu = ByLanes<GeluByTables<Vec>, GeluByExp<Vec>, GeluByExp<Vec>>;
 
 // A polynomial, its highest coefficient first.
-template <class V, size_t count>
+template <class V, int count>
 LGMS_INLINE typename V::T horner(typename V::T x, const float (&c)[count]) {
   typename V::T p = V::set1(c[0]);
   LGMS_UNROLL
-  for (size_t i = 1; i < count; ++i) p = V::fma(p, x, V::set1(c[i]));
+  for (int i = 1; i < count; ++i) p = V::fma(p, x, V::set1(c[i]));
   return p;
 }
 
