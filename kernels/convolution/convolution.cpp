@@ -1,8 +1,8 @@
 #include "kernels/convolution/convolution.h"
 
-#include "kernels/convolution/direct.h"
+#include "kernels/convolution/forward/direct.h"
+#include "kernels/convolution/forward/winograd.h"
 #include "kernels/convolution/reference.h"
-#include "kernels/convolution/winograd.h"
 
 namespace lgms::kernels {
 namespace {

@@ -4,4 +4,4 @@
 //   164)
 #include "kernels/simd/avx512.h"
 //
-#include "kernels/convolution/pointwise_loops.h"
+#include "kernels/convolution/forward/pointwise_loops.h"

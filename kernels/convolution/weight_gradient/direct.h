@@ -8,7 +8,7 @@
 // - Winograd (weight_gradient_loops.h): 340
 // and of 1x1, 128 -> 256 at 64x64 (bound by memory):
 // - all channels of a pixel packed at once instead of 64: 96 to 117; tiles fetch the next strip meanwhile: 127
-#include "kernels/convolution/weight_gradient.h"
+#include "kernels/convolution/weight_gradient/weight_gradient.h"
 
 namespace {
 

@@ -5,4 +5,4 @@
 //   borders outside of the copying loop, tiles of even width: 162 (stem at 256x256 88 -> 103)
 #include "kernels/simd/avx512.h"
 //
-#include "kernels/convolution/direct_loops.h"
+#include "kernels/convolution/forward/direct_loops.h"

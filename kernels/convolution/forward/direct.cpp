@@ -1,4 +1,4 @@
-#include "kernels/convolution/direct.h"
+#include "kernels/convolution/forward/direct.h"
 
 namespace lgms::kernels {
 namespace {

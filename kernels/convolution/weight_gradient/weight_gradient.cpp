@@ -1,6 +1,7 @@
-#include "kernels/convolution/weight_gradient.h"
+#include "kernels/convolution/weight_gradient/weight_gradient.h"
 
-#include "kernels/convolution/weight_gradient_reference.h"
+#include "kernels/convolution/convolution.h"
+#include "kernels/convolution/weight_gradient/reference.h"
 
 namespace lgms::kernels {
 namespace {
@@ -15,27 +16,12 @@ int64_t no_scratch(const CorrelationDims&) { return 0; }
 
 ConvolutionDims checked_dims(const TensorView& x, const TensorView& dy, int64_t groups, const TensorView& dweight,
                              const TensorView& dbias) {
-  expect_activations(kOp, "x", x);
-  const Shape& s = x.shape();
-  expect_activations(kOp, "dy", dy);
-  expect_shape(kOp, "dy", dy, s.with_channels(dy.channels()));
-  expect_like(kOp, "dy", dy, x);
-  const int64_t cin = x.channels(), cout = dy.channels();
-  check(groups > 0 && cin % groups == 0 && cout % groups == 0, ErrorKind::usage, "[", kOp,
-        "] groups: expected a divisor of ", cin, " and ", cout, ", got ", groups);
-  const Shape& k = dweight.shape();
-  check(dweight.defined() && (k.rank() == 2 || k.rank() == 4 || k.rank() == 5) && k[0] == cout && k[1] == cin / groups,
-        ErrorKind::usage, "[", kOp, "] dweight: expected [", cout, ", ", cin / groups, ", k...], got ", k);
-  for (int axis = 2; axis < k.rank(); ++axis)
-    check(k[axis] % 2 == 1, ErrorKind::usage, "[", kOp, "] dweight: expected odd windows, got ", k);
-  expect_like(kOp, "dweight", dweight, x);
-  check(dweight.is_dense(), ErrorKind::usage, "[", kOp, "] dweight: expected a dense tensor");
+  const ConvolutionDims d = convolution_dims(kOp, x, dweight, groups, dy, false, true, true);
   if (dbias.defined()) {
-    expect_shape(kOp, "dbias", dbias, {cout});
+    expect_shape(kOp, "dbias", dbias, {d.cout});
     expect_like(kOp, "dbias", dbias, x);
   }
-  const int64_t kd = k.rank() == 5 ? k[2] : 1, kh = k.rank() >= 4 ? k[-2] : 1, kw = k.rank() >= 4 ? k[-1] : 1;
-  return {s[0], s[1], s[2], s[3], cin, cout, groups, kd, kh, kw, x.row_stride(), dy.row_stride()};
+  return d;
 }
 
 // The share of lanes that c channels leave idle.

@@ -1,7 +1,7 @@
 #pragma once
 // The direct convolution over the Vec of the file that includes this. All in an anonymous namespace: every ISA file has
 // its own copy, and none can take another's place.
-#include "kernels/convolution/direct.h"
+#include "kernels/convolution/forward/direct.h"
 #include "kernels/simd/lanes.h"
 
 namespace {

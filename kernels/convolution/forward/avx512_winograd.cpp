@@ -5,4 +5,4 @@
 // Other shapes over direct: 16 -> 16 at 256x256 1.9, 64 -> 64 at 64x64 2.9, 384 -> 128 at 32x32 2.4, 3x3x3 1.9 to 3.5.
 #include "kernels/simd/avx512.h"
 //
-#include "kernels/convolution/winograd_loops.h"
+#include "kernels/convolution/forward/winograd_loops.h"

@@ -1,5 +1,5 @@
-#include "kernels/convolution/weight_gradient.h"
-#include "kernels/convolution/weight_gradient_reference.h"
+#include "kernels/convolution/weight_gradient/reference.h"
+#include "kernels/convolution/weight_gradient/weight_gradient.h"
 
 namespace lgms::kernels {
 namespace {
@@ -15,16 +15,16 @@ bool accepts_winograd(const CorrelationDims& d) {
 
 constexpr CorrelationImpl impls[] = {
 #if LGMS_X86
-    {"avx512 winograd", Device::cpu, Isa::avx512, accepts_winograd, correlation_winograd_scratch_avx512,
+    {"winograd_avx512", Device::cpu, Isa::avx512, accepts_winograd, correlation_winograd_scratch_avx512,
      correlation_winograd_avx512},
-    {"avx512", Device::cpu, Isa::avx512, accepts_all, correlation_scratch_avx512, correlation_avx512},
-    {"avx2 winograd", Device::cpu, Isa::avx2, accepts_winograd, correlation_winograd_scratch_avx2,
+    {"direct_avx512", Device::cpu, Isa::avx512, accepts_all, correlation_scratch_avx512, correlation_avx512},
+    {"winograd_avx2", Device::cpu, Isa::avx2, accepts_winograd, correlation_winograd_scratch_avx2,
      correlation_winograd_avx2},
-    {"avx2", Device::cpu, Isa::avx2, accepts_all, correlation_scratch_avx2, correlation_avx2},
+    {"direct_avx2", Device::cpu, Isa::avx2, accepts_all, correlation_scratch_avx2, correlation_avx2},
 #endif
-    {"generic winograd", Device::cpu, Isa::generic, accepts_winograd, correlation_winograd_scratch_generic,
+    {"winograd_generic", Device::cpu, Isa::generic, accepts_winograd, correlation_winograd_scratch_generic,
      correlation_winograd_generic},
-    {"generic", Device::cpu, Isa::generic, accepts_all, correlation_scratch_generic, correlation_generic},
+    {"direct_generic", Device::cpu, Isa::generic, accepts_all, correlation_scratch_generic, correlation_generic},
     {"reference", Device::cpu, Isa::reference, accepts_all, no_scratch, correlation_reference<float>},
 };
 

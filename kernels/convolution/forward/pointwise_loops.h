@@ -1,7 +1,7 @@
 #pragma once
 // The 1x1 convolution over the Vec of the file that includes this, straight from x: a matrix product whose left operand
 // needs no copy. Anonymous for the same reason as direct_loops.h. A unit is kPointwiseBlock pixels of all groups.
-#include "kernels/convolution/direct.h"
+#include "kernels/convolution/forward/direct.h"
 #include "kernels/simd/lanes.h"
 
 namespace {

@@ -1,4 +1,4 @@
-#include "kernels/convolution/winograd.h"
+#include "kernels/convolution/forward/winograd.h"
 
 namespace lgms::kernels {
 namespace {

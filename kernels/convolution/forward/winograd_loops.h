@@ -1,7 +1,7 @@
 #pragma once
 // Winograd's convolution over the Vec of the file that includes this; anonymous for the same reason as direct_loops.h.
 // A unit goes through V = B^T x B of its tiles, then for each pair of output vectors M = V U and y = A^T M A.
-#include "kernels/convolution/winograd.h"
+#include "kernels/convolution/forward/winograd.h"
 #include "kernels/convolution/winograd_transforms.h"
 #include "kernels/simd/lanes.h"
 

@@ -1,5 +1,5 @@
 #pragma once
-#include "kernels/convolution/weight_gradient.h"
+#include "kernels/convolution/weight_gradient/weight_gradient.h"
 
 namespace lgms::kernels {
 

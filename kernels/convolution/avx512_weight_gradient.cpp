@@ -1,3 +1,0 @@
-#include "kernels/simd/avx512.h"
-//
-#include "kernels/convolution/weight_gradient_loops.h"

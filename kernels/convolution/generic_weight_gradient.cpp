@@ -1,3 +1,0 @@
-#include "kernels/simd/generic.h"
-//
-#include "kernels/convolution/weight_gradient_loops.h"
