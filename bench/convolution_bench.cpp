@@ -46,7 +46,7 @@ void run(benchmark::State& state, const ConvolutionImpl<float>& impl, const Conv
       gradient ? turned_weights<float>(forward, w.data<float>()) : forward_weights<float>(d, w.data<float>());
   const PreparedConvolution<float> p = prepare(d, impl, Context::current());
   for (auto _ : state) {
-    pack_and_run<float>(p, x.data<float>(), weights, nullptr, y.data<float>());
+    pack_and_run<float>(p, x.data<float>(), weights, {}, y.data<float>());
     benchmark::ClobberMemory();
   }
   report(state, d);

@@ -14,6 +14,7 @@ constexpr ConvolutionImpl<float> direct(const char* name, Isa isa, ConvolutionRu
           isa,
           Rounding::direct,
           direct_accepts,
+          bias_alone,
           direct_packed_size<lanes>,
           direct_pack_units<lanes>,
           direct_pack<lanes>,
@@ -29,6 +30,7 @@ constexpr ConvolutionImpl<float> pointwise(const char* name, Isa isa, Convolutio
           isa,
           Rounding::direct,
           pointwise_accepts,
+          bias_alone,
           direct_packed_size<lanes>,
           direct_pack_units<lanes>,
           direct_pack<lanes>,
@@ -44,6 +46,7 @@ constexpr ConvolutionImpl<float> winograd(const char* name, Isa isa, Convolution
           isa,
           Rounding::transformed,
           winograd_accepts,
+          bias_alone,
           winograd_packed_size<lanes>,
           winograd_pack_units<lanes>,
           pack,
@@ -81,7 +84,7 @@ void convolve(const ConvolutionDims& d, const TensorView& x, const TensorView& w
     if (turned) std::swap(forward.cin, forward.cout);
     const T* const w = weight.data<T>();
     pack_and_run<T>(p, x.data<T>(), turned ? turned_weights<T>(forward, w) : forward_weights<T>(d, w),
-                    bias.defined() ? bias.data<T>() : nullptr, y.data<T>());
+                    {.bias = {bias.defined() ? bias.data<T>() : nullptr}}, y.data<T>());
   };
   if (x.dtype() == DType::f64)
     run_as(prepare(d, convolution_reference_impl<double>, context));
@@ -99,10 +102,13 @@ PreparedConvolution<T> prepare(const ConvolutionDims& d, const ConvolutionImpl<T
   return {&row, d, row.units(d), aligned_bytes<T>(row.packed_size(d)),
           aligned_bytes<T>(row.scratch_size(d)) * context.threads()};
 }
-PreparedConvolution<float> prepare(const ConvolutionDims& d, Rounding rounding, const Context& context, Device device) {
+PreparedConvolution<float> prepare(const ConvolutionDims& d, Rounding rounding, const Context& context, Device device,
+                                   const Epilogue<bool>& epilogue) {
   return prepare(d,
                  pick(convolution_impls(), context, device,
-                      [&](const ConvolutionImpl<float>& row) { return row.rounding <= rounding && row.accepts(d); }),
+                      [&](const ConvolutionImpl<float>& row) {
+                        return row.rounding <= rounding && row.accepts(d) && row.fuses(epilogue);
+                      }),
                  context);
 }
 
@@ -115,33 +121,36 @@ void pack(const PreparedConvolution<T>& p, const ConvolutionWeights<T>& weights,
 }
 
 template <class T>
-void run(const PreparedConvolution<T>& p, const T* x, const T* packed, const T* bias, T* y, T* scratch) {
+void run(const PreparedConvolution<T>& p, const T* x, const T* packed, const Epilogue<Strided<T>>& epilogue, T* y,
+         T* scratch) {
   if (p.units == 0) return;
   const int64_t step = aligned_bytes<T>(p.row->scratch_size(p.dims)) / int64_t{sizeof(T)};  // from worker to worker
   parallel_ranges(p.units, grain(p.dims, p.units), [&](int64_t first, int64_t last, int worker) {
-    p.row->run(p.dims, first, last, x, packed, bias, y, scratch + step * worker);
+    p.row->run(p.dims, first, last, x, packed, epilogue, y, scratch + step * worker);
   });
 }
 
 template <class T>
-void pack_and_run(const PreparedConvolution<T>& p, const T* x, const ConvolutionWeights<T>& weights, const T* bias,
-                  T* y) {
+void pack_and_run(const PreparedConvolution<T>& p, const T* x, const ConvolutionWeights<T>& weights,
+                  const Epilogue<Strided<T>>& epilogue, T* y) {
   const Scratch memory(Context::current().allocator(), p.bytes());
   T* const packed = memory.as<T>();
   pack(p, weights, packed);
-  run<T>(p, x, packed, bias, y, packed + p.packed_bytes / int64_t{sizeof(T)});
+  run<T>(p, x, packed, epilogue, y, packed + p.packed_bytes / int64_t{sizeof(T)});
 }
 
 template void pack_and_run(const PreparedConvolution<float>&, const float*, const ConvolutionWeights<float>&,
-                           const float*, float*);
+                           const Epilogue<Strided<float>>&, float*);
 template void pack_and_run(const PreparedConvolution<double>&, const double*, const ConvolutionWeights<double>&,
-                           const double*, double*);
+                           const Epilogue<Strided<double>>&, double*);
 template PreparedConvolution<double> prepare(const ConvolutionDims&, const ConvolutionImpl<double>&, const Context&);
 template PreparedConvolution<float> prepare(const ConvolutionDims&, const ConvolutionImpl<float>&, const Context&);
 template void pack(const PreparedConvolution<float>&, const ConvolutionWeights<float>&, float*);
 template void pack(const PreparedConvolution<double>&, const ConvolutionWeights<double>&, double*);
-template void run(const PreparedConvolution<float>&, const float*, const float*, const float*, float*, float*);
-template void run(const PreparedConvolution<double>&, const double*, const double*, const double*, double*, double*);
+template void run(const PreparedConvolution<float>&, const float*, const float*, const Epilogue<Strided<float>>&,
+                  float*, float*);
+template void run(const PreparedConvolution<double>&, const double*, const double*, const Epilogue<Strided<double>>&,
+                  double*, double*);
 
 ConvolutionDims convolution_dims(const char* op, const TensorView& x, const TensorView& weight, int64_t groups,
                                  const TensorView& y, bool dx, bool dweight, bool dy) {

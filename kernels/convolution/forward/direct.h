@@ -37,7 +37,7 @@ void direct_pack(const ConvolutionDims& d, int64_t first, int64_t last, const Co
                  float* packed);
 
 using ConvolutionRun = void(const ConvolutionDims&, int64_t first, int64_t last, const float* x, const float* packed,
-                            const float* bias, float* y, float* scratch);
+                            const Epilogue<Strided<float>>& epilogue, float* y, float* scratch);
 // 1x1 convolutions read x where it is and need no scratch. A unit is so many pixels, a multiple of all register tiles.
 inline constexpr int64_t kPointwiseBlock = 24;
 bool pointwise_accepts(const ConvolutionDims& d);

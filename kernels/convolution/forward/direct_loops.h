@@ -150,8 +150,9 @@ void direct_units(const DirectCut& c, long first, long last, const float* x, con
 namespace lgms::kernels {
 
 void LGMS_ROW(convolution_direct)(const ConvolutionDims& d, int64_t first, int64_t last, const float* x,
-                                  const float* packed, const float* bias, float* y, float* scratch) {
-  ::direct_units(direct_cut(d), first, last, x, packed, bias, y, scratch);
+                                  const float* packed, const Epilogue<Strided<float>>& epilogue, float* y,
+                                  float* scratch) {
+  ::direct_units(direct_cut(d), first, last, x, packed, epilogue.bias.data, y, scratch);
 }
 
 }  // namespace lgms::kernels

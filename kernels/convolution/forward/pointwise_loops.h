@@ -88,8 +88,8 @@ void pointwise_units(const ConvolutionDims& d, long first, long last, const floa
 namespace lgms::kernels {
 
 void LGMS_ROW(convolution_pointwise)(const ConvolutionDims& d, int64_t first, int64_t last, const float* x,
-                                     const float* packed, const float* bias, float* y, float*) {
-  ::pointwise_units(d, first, last, x, packed, bias, y);
+                                     const float* packed, const Epilogue<Strided<float>>& epilogue, float* y, float*) {
+  ::pointwise_units(d, first, last, x, packed, epilogue.bias.data, y);
 }
 
 }  // namespace lgms::kernels

@@ -38,7 +38,7 @@ template <int lanes>
 int64_t winograd_pack_units(const ConvolutionDims& d);
 
 using ConvolutionRun = void(const ConvolutionDims&, int64_t first, int64_t last, const float* x, const float* packed,
-                            const float* bias, float* y, float* scratch);
+                            const Epilogue<Strided<float>>& epilogue, float* y, float* scratch);
 using ConvolutionPack = void(const ConvolutionDims&, int64_t first, int64_t last, const ConvolutionWeights<float>&,
                              float* packed);
 ConvolutionRun convolution_winograd_avx512, convolution_winograd_avx2;

@@ -297,8 +297,9 @@ void LGMS_ROW(winograd_pack)(const ConvolutionDims& d, int64_t first, int64_t la
 }
 
 void LGMS_ROW(convolution_winograd)(const ConvolutionDims& d, int64_t first, int64_t last, const float* x,
-                                    const float* packed, const float* bias, float* y, float* scratch) {
-  ::winograd_units(winograd_cut(d), first, last, x, packed, bias, y, scratch);
+                                    const float* packed, const Epilogue<Strided<float>>& epilogue, float* y,
+                                    float* scratch) {
+  ::winograd_units(winograd_cut(d), first, last, x, packed, epilogue.bias.data, y, scratch);
 }
 
 }  // namespace lgms::kernels
