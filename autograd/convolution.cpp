@@ -1,7 +1,7 @@
 #include "kernels/convolution/convolution.h"
 
 #include "autograd/ops.h"
-#include "kernels/convolution/weight_gradient.h"
+#include "kernels/convolution/weight_gradient/weight_gradient.h"
 
 namespace lgms::autograd {
 

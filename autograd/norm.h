@@ -5,11 +5,11 @@
 
 namespace lgms::autograd {
 
-// y = after(gamma * (before(x) - mean) * rstd + beta) + residual and its gradient, given mean and variance (tables [M,
-// C] in f64, as kernels/channel_norm has them). constant_statistics: they do not depend on x. op: for messages and
+// y = after(gamma * (before(x) - mean) * rstd + beta) + residual and its gradient, given mean and variance (as
+// kernels/channel_norm has them). constant_statistics: they do not depend on x. op: for messages and
 // reports. y takes the place of x where nothing is recorded and nobody else holds x.
-Variable channel_norm(const char* op, Variable x, const Variable& gamma, const Variable& beta,
-                      const NormOptions& options, kernels::ChannelNorm norm, const Tensor& mean, const Tensor& variance,
+Variable channel_norm(const char* op, Variable x, const Variable& gamma, const Variable& beta, const Epilogue& epilogue,
+                      const kernels::NormSets& sets, const Tensor& mean, const Tensor& variance,
                       bool constant_statistics);
 
 }  // namespace lgms::autograd

@@ -11,6 +11,7 @@
 namespace lgms::autograd {
 
 using kernels::Activation;
+using Epilogue = kernels::Epilogue<Variable>;
 
 // ---- mixing channels ----
 Variable convolution(const Variable& x, const Variable& weight, const Variable& bias, int64_t groups = 1);
@@ -23,22 +24,18 @@ Variable multiscale_depthwise(const Variable& x, const std::array<Variable, 4>& 
 // 2x2x2.
 Variable attention(const Variable& qkv, int64_t heads, int rank);
 
-// ---- norms: y = after(norm(before(x)) * gamma + beta) + residual; an x that is moved in may be overwritten ----
-struct NormOptions {
-  Activation before = Activation::none, after = Activation::none;
-  Variable residual;
-  double eps = 1e-5;
-};
+// ---- norms: y = after(norm(before(x)) * gamma + beta) + residual, eps 1e-5; an x that is moved in may be overwritten
+// ----
 // Written by batch_norm in training. num_batches: i64 scalar.
 struct RunningStatistics {
   Tensor mean, variance, num_batches;
   double momentum = 0.1;
 };
 Variable batch_norm(Variable x, const Variable& gamma, const Variable& beta, const RunningStatistics& statistics,
-                    bool training, const NormOptions& options = {});
-Variable instance_norm(Variable x, const NormOptions& options = {});
+                    bool training, const Epilogue& epilogue = {});
+Variable instance_norm(Variable x, const Epilogue& epilogue = {});
 Variable group_norm(Variable x, const Variable& gamma, const Variable& beta, int64_t groups,
-                    const NormOptions& options = {});
+                    const Epilogue& epilogue = {});
 Variable layer_norm(const Variable& x, const Variable& gamma, const Variable& beta, double eps = 1e-5);
 
 // ---- element by element, and moving data ----

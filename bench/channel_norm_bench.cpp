@@ -45,11 +45,13 @@ void run(benchmark::State& state, Isa isa, Pass pass, const Layer& l) {
   const Tensor x = normals(shape), dy = normals(shape), y = normals(shape), gamma = normals({l.c}),
                beta = normals({l.c});
   const Tensor mean = Tensor::zeros({1, l.c}, DType::f64), rstd = Tensor::full({1, l.c}, 1, DType::f64);
-  const ChannelNorm norm{l.before, l.after, 1, true};
+  const NormSets sets{1, true};
   for (auto _ : state) {
-    if (pass == Pass::statistics) channel_norm_statistics(x, norm, mean, rstd);
-    if (pass == Pass::forward) channel_norm_forward(x, norm, mean, rstd, gamma, beta, {}, y);
-    if (pass == Pass::backward) channel_norm_backward(x, dy, norm, mean, rstd, gamma, beta, false, y, gamma, beta);
+    if (pass == Pass::statistics) channel_norm_statistics(x, l.before, sets, mean, rstd);
+    if (pass == Pass::forward)
+      channel_norm_forward(x, mean, rstd, gamma, beta, {.before = l.before, .after = l.after}, y);
+    if (pass == Pass::backward)
+      channel_norm_backward(x, dy, sets, mean, rstd, gamma, beta, l.before, l.after, false, y, gamma, beta);
     benchmark::ClobberMemory();
   }
   const double passes = pass == Pass::statistics ? 1 : pass == Pass::forward ? 2 : 5;

@@ -44,8 +44,9 @@ void run(benchmark::State& state, const ConvolutionImpl<float>& impl, const Conv
   if (gradient) std::swap(forward.cin, forward.cout);
   const auto weights =
       gradient ? turned_weights<float>(forward, w.data<float>()) : forward_weights<float>(d, w.data<float>());
+  const PreparedConvolution<float> p = prepare(d, impl, Context::current());
   for (auto _ : state) {
-    run_convolution<float>(impl, d, x.data<float>(), weights, nullptr, y.data<float>());
+    pack_and_run<float>(p, x.data<float>(), weights, {}, y.data<float>());
     benchmark::ClobberMemory();
   }
   report(state, d);

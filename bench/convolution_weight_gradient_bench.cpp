@@ -8,7 +8,7 @@
 #include "bench/shapes.h"
 #include "bench/support.h"
 #include "core/error.h"
-#include "kernels/convolution/weight_gradient.h"
+#include "kernels/convolution/weight_gradient/weight_gradient.h"
 
 #if LGMS_HAVE_ONEDNN
 #include <omp.h>

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 
 #include "core/error.h"
@@ -72,20 +73,20 @@ uint64_t machine_memory() {
   return std::min(pages * page, group);
 }
 
-Allocator::~Allocator() { trim(); }
+HostAllocator::~HostAllocator() { trim(); }
 
 // Sizes are rounded so that tensors of nearly the same size share blocks: to 64 bytes, above 1 KB to
 // between 1/8 and 1/16 of the size; mappings to pages, huge ones if the allocator is not lean.
-int64_t Allocator::rounded(int64_t bytes) const {
+int64_t HostAllocator::rounded(int64_t bytes) const {
   int64_t step = kAlignment;
   while (step * 16 < bytes) step *= 2;
   if (is_mapped(bytes)) step = lean_ ? kPage : kHugePage;
   return std::max(kAlignment, (bytes + step - 1) / step * step);
 }
 
-bool Allocator::is_mapped(int64_t size) const { return size >= (lean_ ? kMapped : kHugePage); }
+bool HostAllocator::is_mapped(int64_t size) const { return size >= (lean_ ? kMapped : kHugePage); }
 
-void* Allocator::from_system(int64_t size) const {
+void* HostAllocator::from_system(int64_t size) const {
   if (!is_mapped(size)) return std::aligned_alloc(kAlignment, static_cast<size_t>(size));
   void* block = mmap(nullptr, static_cast<size_t>(size), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (block == MAP_FAILED) return nullptr;
@@ -96,14 +97,14 @@ void* Allocator::from_system(int64_t size) const {
   return block;
 }
 
-void Allocator::to_system(void* block, int64_t size) const noexcept {
+void HostAllocator::to_system(void* block, int64_t size) const noexcept {
   if (is_mapped(size))
     munmap(block, static_cast<size_t>(size));
   else
     std::free(block);
 }
 
-void Allocator::drop_cached(int64_t until) noexcept {
+void HostAllocator::drop_cached(int64_t until) noexcept {
   for (auto i = cached_.end(); kept_ > until && i != cached_.begin();) {
     --i;
     for (; kept_ > until && !i->second.empty(); kept_ -= i->first) {
@@ -113,7 +114,7 @@ void Allocator::drop_cached(int64_t until) noexcept {
   }
 }
 
-void* Allocator::allocate(int64_t bytes) {
+void* HostAllocator::allocate(int64_t bytes) {
   check(bytes >= 0, ErrorKind::internal, "[allocator] bytes: expected 0 or more, got ", bytes);
   const int64_t size = rounded(bytes);
   const std::lock_guard lock(mutex_);
@@ -141,7 +142,7 @@ void* Allocator::allocate(int64_t bytes) {
   return block;
 }
 
-void Allocator::release(void* block, int64_t bytes) noexcept {
+void HostAllocator::release(void* block, int64_t bytes) noexcept {
   if (block == nullptr) return;
   const int64_t size = rounded(bytes);
   const std::lock_guard lock(mutex_);
@@ -154,23 +155,42 @@ void Allocator::release(void* block, int64_t bytes) noexcept {
   }
 }
 
-void Allocator::trim() noexcept {
+void HostAllocator::copy(const void* from, int64_t from_stride, void* into, int64_t into_stride,
+                         const MemoryRows& rows) {
+  const auto* source = static_cast<const char*>(from);
+  auto* to = static_cast<char*>(into);
+  for (int64_t r = 0; r < rows.rows; ++r, source += from_stride, to += into_stride)
+    std::memcpy(to, source, static_cast<size_t>(rows.bytes));
+}
+
+void HostAllocator::fill(void* into, int64_t stride, const MemoryRows& rows, const void* element, int64_t size) {
+  auto* to = static_cast<char*>(into);
+  const auto* bytes = static_cast<const char*>(element);
+  const bool zero = std::all_of(bytes, bytes + size, [](char byte) { return byte == 0; });
+  for (int64_t r = 0; r < rows.rows; ++r, to += stride)
+    if (zero)
+      std::memset(to, 0, static_cast<size_t>(rows.bytes));
+    else
+      for (int64_t at = 0; at < rows.bytes; at += size) std::memcpy(to + at, bytes, static_cast<size_t>(size));
+}
+
+void HostAllocator::trim() noexcept {
   const std::lock_guard lock(mutex_);
   drop_cached(0);
   cached_.clear();
 }
 
-int64_t Allocator::in_use() const {
+int64_t HostAllocator::in_use() const {
   const std::lock_guard lock(mutex_);
   return in_use_;
 }
 
-int64_t Allocator::peak() const {
+int64_t HostAllocator::peak() const {
   const std::lock_guard lock(mutex_);
   return peak_;
 }
 
-void Allocator::reset_peak() {
+void HostAllocator::reset_peak() {
   const std::lock_guard lock(mutex_);
   peak_ = in_use_;
 }

@@ -1,30 +1,59 @@
 #pragma once
-// Memory for tensors: 64-byte aligned, never zeroed, freed blocks are kept for the next tensor of that size.
+// Memory for tensors and scratch: the interface of a device's, and the host's.
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
 
+#include "core/device.h"
+
 namespace lgms {
 
 // Bytes of memory that this process may come to use: the machine's, or its control group's where that is less.
 uint64_t machine_memory();
 
-class Allocator : public std::enable_shared_from_this<Allocator> {
+// A strided piece of memory: `rows` rows of `bytes` bytes.
+struct MemoryRows {
+  int64_t rows, bytes;
+};
+
+// The memory of one device. Thread-safe.
+class Allocator {
+ public:
+  virtual ~Allocator() = default;
+  virtual Device device() const = 0;
+
+  // A block of at least bytes bytes, 64-byte aligned, contents undefined. Throws Error{device} where there is no more.
+  virtual void* allocate(int64_t bytes) = 0;
+  virtual void release(void* block, int64_t bytes) noexcept = 0;
+  // Copies rows that lie `*_stride` bytes apart; each side is memory of this device or of the host.
+  virtual void copy(const void* from, int64_t from_stride, void* into, int64_t into_stride, const MemoryRows& rows) = 0;
+  // Fills rows of this device's memory with copies of the `size` bytes at element.
+  virtual void fill(void* into, int64_t stride, const MemoryRows& rows, const void* element, int64_t size) = 0;
+
+  // Around host rows that are given this device's memory: an emulated device opens it for them and closes it again.
+  virtual void open() {}
+  virtual void close() noexcept {}
+};
+
+// 64-byte aligned, never zeroed; freed blocks are kept for the next tensor of that size.
+class HostAllocator final : public Allocator {
  public:
   // limit: most bytes that may be in use at once (0: no limit). lean: freed blocks are kept only as long as what is in
   // use and what is kept together stay within the largest use so far, and large ones are the system's own mappings, so
   // that peak() bounds the resident memory of all tensors; costs the page faults of blocks that come and go.
-  explicit Allocator(int64_t limit = 0, bool lean = false) : limit_(limit), lean_(lean) {}
-  ~Allocator();
-  Allocator(const Allocator&) = delete;
-  Allocator& operator=(const Allocator&) = delete;
+  explicit HostAllocator(int64_t limit = 0, bool lean = false) : limit_(limit), lean_(lean) {}
+  ~HostAllocator() override;
+  HostAllocator(const HostAllocator&) = delete;
+  HostAllocator& operator=(const HostAllocator&) = delete;
 
-  // A block of at least bytes bytes, 64-byte aligned, contents undefined. Throws Error{device} above the limit or where
-  // the system has no more (cached blocks are given back first). Thread-safe, as is release.
-  void* allocate(int64_t bytes);
-  void release(void* block, int64_t bytes) noexcept;
+  Device device() const override { return Device::cpu; }
+  // Throws Error{device} above the limit or where the system has no more (cached blocks are given back first).
+  void* allocate(int64_t bytes) override;
+  void release(void* block, int64_t bytes) noexcept override;
+  void copy(const void* from, int64_t from_stride, void* into, int64_t into_stride, const MemoryRows& rows) override;
+  void fill(void* into, int64_t stride, const MemoryRows& rows, const void* element, int64_t size) override;
   void trim() noexcept;  // gives the cached blocks back to the system
 
   int64_t in_use() const;  // bytes handed out now

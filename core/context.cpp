@@ -21,10 +21,17 @@ Context::Context(ContextOptions options)
     : options_(std::move(options)),
       threads_(options_.threads == 0 ? available_cpus() : options_.threads),
       isa_(options_.isa ? *options_.isa : isa_from_environment()),
-      allocator_(std::make_shared<Allocator>(options_.memory_limit, options_.lean)) {
+      allocator_(std::make_shared<HostAllocator>(options_.memory_limit, options_.lean)) {
   check(supported(isa_), ErrorKind::device, "[isa] ", name_of(isa_), ": this CPU has no more than ",
         name_of(best_isa()));
   if (!options_.executor) pool_ = std::make_unique<ThreadPool>(threads_);
+}
+
+std::shared_ptr<Allocator> Context::allocator(Device device) const {
+  if (device == Device::cpu) return allocator_;
+  check(device == this->device(), ErrorKind::device, "[context] device: expected cpu or ", this->device(), ", got ",
+        device);
+  return options_.device;
 }
 
 Context& Context::current() {

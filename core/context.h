@@ -29,10 +29,11 @@ struct ContextOptions {
   int threads = 1;           // 0: all CPUs that this process may use
   std::optional<Isa> isa;    // absent: LGMS_ISA if set, else the best of this CPU
   int64_t memory_limit = 0;  // bytes of tensors in use at once; 0: no limit
-  bool lean = false;         // resident memory is bounded by the tensors in use at once: Allocator
+  bool lean = false;         // resident memory is bounded by the tensors in use at once: HostAllocator
   std::function<void(std::string_view line)> log;  // absent: messages are dropped
   // Runs body(piece, worker) for every piece, worker < threads, in place of a pool of our own (an embedder's threads).
   std::function<void(int64_t pieces, FunctionRef<void(int64_t, int)> body)> executor;
+  std::shared_ptr<Allocator> device = {};  // where tensors are made; absent: the host
 };
 
 // Nothing is process-global: two contexts in two threads do not know of each other. Ops use the thread's current
@@ -56,7 +57,12 @@ class Context {
 
   int threads() const { return threads_; }
   Isa isa() const { return isa_; }
-  const std::shared_ptr<Allocator>& allocator() const { return allocator_; }
+  // Where tensors are made.
+  Device device() const { return options_.device ? options_.device->device() : Device::cpu; }
+  // Memory of the host, which scratch of host rows is too; or of either.
+  const std::shared_ptr<HostAllocator>& allocator() const { return allocator_; }
+  // Throws Error{device} where it is neither the host's nor the context's.
+  std::shared_ptr<Allocator> allocator(Device device) const;
   StopToken& stop() { return stop_; }
   void log(std::string_view line) const {
     if (options_.log) options_.log(line);
@@ -69,7 +75,7 @@ class Context {
   ContextOptions options_;
   int threads_;
   Isa isa_;
-  std::shared_ptr<Allocator> allocator_;
+  std::shared_ptr<HostAllocator> allocator_;
   std::unique_ptr<ThreadPool> pool_;  // absent with an executor
   StopToken stop_;
 };

@@ -27,8 +27,8 @@ inline double default_bound(int64_t fan_in) { return 1.0 / std::sqrt(static_cast
 // source and the first tensor that is left over, there twice, of another shape, or missing.
 std::vector<Tensor> in_order(const std::vector<ParameterSpec>& specs, const NamedTensors& tensors,
                              const std::string& source);
-// The same, of their types (dtype where they are floating) and dense; storage is shared with tensors that are so. Throws
-// also where their numbers are none that a network can have.
+// The same, of their types (dtype where they are floating) and dense; storage is shared with tensors that are so.
+// Throws also where their numbers are none that a network can have.
 std::vector<Tensor> values_of(const std::vector<ParameterSpec>& specs, const NamedTensors& tensors,
                               const std::string& source, DType dtype = DType::f32);
 

@@ -1,7 +1,6 @@
 #include "core/tensor.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/context.h"
 #include "core/error.h"
@@ -11,8 +10,8 @@ namespace lgms {
 // A block of the allocator that it came from, which it keeps alive.
 class Storage {
  public:
-  explicit Storage(int64_t bytes)
-      : allocator_(Context::current().allocator()), bytes_(bytes), data_(allocator_->allocate(bytes)) {}
+  Storage(Device device, int64_t bytes)
+      : allocator_(Context::current().allocator(device)), bytes_(bytes), data_(allocator_->allocate(bytes)) {}
   ~Storage() { allocator_->release(data_, bytes_); }
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -61,21 +60,26 @@ void TensorView::require(DType wanted, bool dense_on_host) const {
         row_stride_);
 }
 
-Tensor Tensor::empty(const Shape& shape, DType dtype) {
+Tensor Tensor::empty(Device device, const Shape& shape, DType dtype) {
   Tensor t;
-  t.storage_ = std::make_shared<Storage>(shape.numel() * size_of(dtype));
+  t.storage_ = std::make_shared<Storage>(device, shape.numel() * size_of(dtype));
   t.data_ = t.storage_->data();
   t.dtype_ = dtype;
+  t.device_ = device;
   t.shape_ = shape;
   t.row_stride_ = shape.channels();
   return t;
 }
 
-Tensor Tensor::zeros(const Shape& shape, DType dtype) {
-  Tensor t = empty(shape, dtype);
-  std::memset(t.data_, 0, static_cast<size_t>(shape.numel() * size_of(dtype)));
+Tensor Tensor::empty(const Shape& shape, DType dtype) { return empty(Context::current().device(), shape, dtype); }
+
+Tensor Tensor::zeros(Device device, const Shape& shape, DType dtype) {
+  Tensor t = empty(device, shape, dtype);
+  t.fill(0);
   return t;
 }
+
+Tensor Tensor::zeros(const Shape& shape, DType dtype) { return zeros(Context::current().device(), shape, dtype); }
 
 Tensor Tensor::full(const Shape& shape, double value, DType dtype) {
   Tensor t = empty(shape, dtype);
@@ -87,7 +91,7 @@ template <class T>
 Tensor Tensor::from(const Shape& shape, std::span<const T> values) {
   check(static_cast<int64_t>(values.size()) == shape.numel(), ErrorKind::usage, "[tensor] values: expected ",
         shape.numel(), " for shape ", shape, ", got ", values.size());
-  Tensor t = empty(shape, dtype_of<T>);
+  Tensor t = empty(Device::cpu, shape, dtype_of<T>);
   std::copy(values.begin(), values.end(), t.data<T>());
   return t;
 }
@@ -127,7 +131,14 @@ Tensor Tensor::reshaped(const Shape& shape) const {
 }
 
 Tensor Tensor::clone() const {
-  Tensor t = empty(shape_, dtype_);
+  Tensor t = empty(device_, shape_, dtype_);
+  t.copy_from(*this);
+  return t;
+}
+
+Tensor Tensor::to(Device device) const {
+  if (device == device_ || !defined()) return *this;
+  Tensor t = empty(device, shape_, dtype_);
   t.copy_from(*this);
   return t;
 }
@@ -137,7 +148,7 @@ Tensor Tensor::dense() const { return is_dense() ? *this : clone(); }
 Tensor Tensor::to(DType dtype) const {
   if (dtype == dtype_) return *this;
   const Tensor source = dense();
-  Tensor t = empty(shape_, dtype);
+  Tensor t = empty(Device::cpu, shape_, dtype);
   with_type(dtype_, [&](auto from) {
     with_type(dtype, [&](auto into) {
       const auto values = source.span<decltype(from)>();
@@ -149,11 +160,12 @@ Tensor Tensor::to(DType dtype) const {
 }
 
 void Tensor::fill(double value) const {
-  check(device_ == Device::cpu, ErrorKind::internal, "[fill] device: expected cpu, got ", device_);
+  if (numel() == 0) return;
+  const int64_t size = size_of(dtype_);
+  const MemoryRows rows = is_dense() ? MemoryRows{1, numel() * size} : MemoryRows{this->rows(), channels() * size};
   with_type(dtype_, [&](auto zero) {
-    using T = decltype(zero);
-    for (int64_t row = 0; row < rows(); ++row)
-      std::fill_n(data<T>() + row * row_stride_, channels(), static_cast<T>(value));
+    const auto element = static_cast<decltype(zero)>(value);
+    Context::current().allocator(device_)->fill(data_, row_stride_ * size, rows, &element, size);
   });
 }
 
@@ -163,21 +175,20 @@ void copy(const TensorView& source, const TensorView& destination) {
   check(source.shape() == destination.shape() && source.dtype() == destination.dtype(), ErrorKind::usage,
         "[copy] source: expected ", destination.dtype(), " ", destination.shape(), ", got ", source.dtype(), " ",
         source.shape());
-  check(source.device() == Device::cpu && destination.device() == Device::cpu, ErrorKind::internal,
-        "[copy] expected tensors on the cpu");
-  with_type(source.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    const int64_t c = source.channels();
-    const T* from = source.data<T>();
-    T* into = destination.data<T>();
-    if (source.is_dense() && destination.is_dense()) {
-      std::copy_n(from, source.numel(), into);
-      return;
-    }
-    parallel_ranges(source.rows(), 1 + 16384 / std::max<int64_t>(c, 1), [&](int64_t first, int64_t last, int) {
-      for (int64_t row = first; row < last; ++row)
-        std::copy_n(from + row * source.row_stride(), c, into + row * destination.row_stride());
-    });
+  if (source.numel() == 0) return;
+  const int64_t size = size_of(source.dtype()), from_stride = source.row_stride() * size,
+                into_stride = destination.row_stride() * size;
+  const bool dense = source.is_dense() && destination.is_dense();
+  const MemoryRows all =
+      dense ? MemoryRows{1, source.numel() * size} : MemoryRows{source.rows(), source.channels() * size};
+  const auto* from = static_cast<const char*>(source.memory());
+  auto* into = static_cast<char*>(destination.memory());
+  const Device device = source.device() == Device::cpu ? destination.device() : source.device();
+  const std::shared_ptr<Allocator> memory = Context::current().allocator(device);
+  if (device != Device::cpu) return memory->copy(from, from_stride, into, into_stride, all);
+  parallel_ranges(all.rows, 1 + 65536 / all.bytes, [&](int64_t first, int64_t last, int) {
+    memory->copy(from + first * from_stride, from_stride, into + first * into_stride, into_stride,
+                 {last - first, all.bytes});
   });
 }
 

@@ -36,6 +36,7 @@ class TensorView {
     require(dtype_of<T>, false);
     return static_cast<T*>(data_);
   }
+  void* memory() const { return data_; }  // the first element, of whatever type
   // All elements of a dense tensor that the host can read. Throws Error{internal} otherwise.
   template <class T>
   std::span<T> span() const {
@@ -60,10 +61,14 @@ class Tensor : public TensorView {
  public:
   Tensor() = default;
 
-  // Memory of the current context, contents undefined. Throws Error{device} where there is none left.
+  // Memory of the current context on its device, contents undefined. Throws Error{device} where there is none left.
   static Tensor empty(const Shape& shape, DType dtype = DType::f32);
   static Tensor zeros(const Shape& shape, DType dtype = DType::f32);
   static Tensor full(const Shape& shape, double value, DType dtype = DType::f32);
+  // The same where it must be: what the host reads and writes element by element is on Device::cpu.
+  static Tensor empty(Device device, const Shape& shape, DType dtype = DType::f32);
+  static Tensor zeros(Device device, const Shape& shape, DType dtype = DType::f32);
+  // On the host.
   template <class T>
   static Tensor from(const Shape& shape, std::span<const T> values);
   template <class T>
@@ -79,11 +84,12 @@ class Tensor : public TensorView {
   // dense, of channels differs.
   Tensor reshaped(const Shape& shape) const;
 
-  Tensor clone() const;          // dense
-  Tensor dense() const;          // *this if it is dense, else a clone
-  Tensor to(DType dtype) const;  // *this if it has that type, else a dense, converted copy
+  Tensor clone() const;            // dense, on the same device
+  Tensor dense() const;            // *this if it is dense, else a clone
+  Tensor to(Device device) const;  // *this if it is there, else a dense copy
+  Tensor to(DType dtype) const;    // of a host's tensor: *this if it has that type, else a dense, converted copy
   void fill(double value) const;
-  void copy_from(const TensorView& source) const;  // same shape and type; strides may differ
+  void copy_from(const TensorView& source) const;  // same shape and type; strides and devices may differ
 
   // Counts writes in place (optimisers, running statistics); backward checks that what it saved was not overwritten.
   uint64_t version() const;
@@ -98,7 +104,7 @@ class Tensor : public TensorView {
   std::shared_ptr<Storage> storage_;
 };
 
-// Copies between dense or strided tensors of one shape and type on the host.
+// Copies between dense or strided tensors of one shape and type, of the host or the context's device.
 void copy(const TensorView& source, const TensorView& destination);
 
 }  // namespace lgms

@@ -1,5 +1,6 @@
 #pragma once
-// How an op lists its implementations and picks one.
+// What every op is made of: lists of implementations, one of which is picked, and the three movements in which it is
+// used.
 #include <algorithm>
 #include <span>
 
@@ -10,26 +11,63 @@
 namespace lgms::kernels {
 
 // One implementation of one pass of an op. Lists are constexpr, fastest first, reference last; dispatch, tests and
-// bench read the same list. Ops whose choice depends on the shape use a richer struct with at least name and isa.
+// bench read the same list. Ops whose choice depends on the shape, or which have several passes in one row, use a
+// struct of their own with at least name, device and isa.
 template <class Run>
 struct Impl {
   const char* name;
-  Isa isa;
+  Device device;  // whose memory it takes
+  Isa isa;        // of host rows
   Run* run;
 };
 
-// The first row that this context may use and that `accepts`; the reference row accepts everything.
+// The first row for the device that the context may use and that `accepts`; the host's reference accepts everything.
+// An emulated device has the rows of the host.
 template <class Row, class Accepts>
-const Row& pick(std::span<const Row> rows, const Accepts& accepts) {
-  const Isa isa = Context::current().isa();
+const Row& pick(std::span<const Row> rows, const Context& context, Device device, const Accepts& accepts) {
+  const Device wanted = device == Device::emulated ? Device::cpu : device;
   for (const Row& row : rows)
-    if (row.isa <= isa && accepts(row)) return row;
-  fail(ErrorKind::internal, "[kernels] no implementation for ", name_of(isa));
+    if (row.device == wanted && row.isa <= context.isa() && accepts(row)) return row;
+  fail(ErrorKind::device, "[kernels] no implementation for ", device, " and ", name_of(context.isa()));
 }
 template <class Row>
-const Row& pick(std::span<const Row> rows) {
-  return pick(rows, [](const Row&) { return true; });
+const Row& pick(std::span<const Row> rows, const Context& context, Device device) {
+  return pick(rows, context, device, [](const Row&) { return true; });
 }
+
+// An op is used in three movements, by its tensor call, by plans and by tests alike:
+//   prepare(dims, context, device)      which row; what it will take, of which nothing else keeps account
+//   pack(prepared, weights..., packed)  where it has weights: once for any number of runs
+//   run(prepared, pointers..., scratch) on all of the output, in the threads of the current context
+// Units are a contract of host rows: they are handed ranges of them, and no result depends on where the cuts are.
+template <class Row, class Dims>
+struct Prepared {
+  const Row* row;
+  Dims dims;
+  int64_t units = 0;          // of work, of host rows
+  int64_t packed_bytes = 0;   // of weights as the row reads them
+  int64_t scratch_bytes = 0;  // while it runs, for all threads of the context
+  int64_t bytes() const { return packed_bytes + scratch_bytes; }
+};
+
+// Bytes of `elements` elements, up to a multiple of 64: parts of one block of scratch all begin at such.
+template <class T>
+int64_t aligned_bytes(int64_t elements) {
+  return (elements * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 64;
+}
+
+// While one is alive host rows run on tensors of `device`: an emulated one opens its memory for them, and for nobody
+// else. The tensor call of every op holds one after its checks.
+class HostRows {
+ public:
+  explicit HostRows(Device device) : memory_(Context::current().allocator(device)) { memory_->open(); }
+  ~HostRows() { memory_->close(); }
+  HostRows(const HostRows&) = delete;
+  HostRows& operator=(const HostRows&) = delete;
+
+ private:
+  std::shared_ptr<Allocator> memory_;
+};
 
 // The checks at the tensor entry of an op: "[op] argument: expected ..., got ...".
 inline void expect_shape(const char* op, const char* argument, const TensorView& t, const Shape& want) {
@@ -38,6 +76,15 @@ inline void expect_shape(const char* op, const char* argument, const TensorView&
 }
 inline void expect_type(const char* op, const char* argument, const TensorView& t, DType want) {
   check(t.dtype() == want, ErrorKind::usage, "[", op, "] ", argument, ": expected ", want, ", got ", t.dtype());
+}
+inline void expect_device(const char* op, const char* argument, const TensorView& t, const TensorView& like) {
+  check(t.device() == like.device(), ErrorKind::usage, "[", op, "] ", argument, ": expected memory of ", like.device(),
+        ", got ", t.device(), "; Tensor::to copies it there");
+}
+// t is of the type of `like`, and where it is.
+inline void expect_like(const char* op, const char* argument, const TensorView& t, const TensorView& like) {
+  expect_type(op, argument, t, like.dtype());
+  expect_device(op, argument, t, like);
 }
 // f32 or f64 activations [N, D, H, W, C].
 inline void expect_activations(const char* op, const char* argument, const TensorView& t) {

@@ -2,42 +2,30 @@
 
 #include <array>
 
-#include "kernels/add/add.h"
-#include "kernels/attention/attention.h"
-#include "kernels/channel_norm/channel_norm.h"
-#include "kernels/convolution/convolution.h"
-#include "kernels/depthwise/depthwise.h"
-#include "kernels/layer_norm/layer_norm.h"
-#include "kernels/max_pool/max_pool.h"
-#include "kernels/multiscale_depthwise/multiscale_depthwise.h"
-#include "kernels/upsample/upsample.h"
 #include "lgmsnet/steps.h"
 
 namespace lgms {
 namespace {
 
-constexpr double kEpsilon = 1e-5;  // of every norm
-
 // A norm's statistics: of x, or (batch norm) those that training left.
 void norm(const Step& step, const Tensor* p, const Tensor& x, const Tensor& residual, const Tensor& y) {
   const int64_t c = x.channels();
-  kernels::ChannelNorm kind{step.before, step.after};
   Tensor mean, variance, gamma, beta;
   if (step.op == Op::batch_norm) {
-    kind.over_images = true;
-    mean = p[2].to(DType::f64).reshaped({1, c});
-    variance = p[3].to(DType::f64).reshaped({1, c});
+    mean = kernels::mean_table(p[2]);
+    variance = p[3];
   } else {
-    if (step.op == Op::group_norm) kind.channels_per_set = c / step.groups;
+    const kernels::NormSets sets{step.op == Op::group_norm ? c / step.groups : 1};
     mean = Tensor::empty({x.shape()[0], c}, DType::f64);
     variance = Tensor::empty(mean.shape(), DType::f64);
-    kernels::channel_norm_statistics(x, kind, mean, variance);
+    kernels::channel_norm_statistics(x, step.epilogue.before, sets, mean, variance);
   }
   if (step.op != Op::instance_norm) {
     gamma = p[0];
     beta = p[1];
   }
-  kernels::channel_norm_forward(x, kind, mean, kernels::reciprocal_deviation(variance, kEpsilon), gamma, beta, residual,
+  kernels::channel_norm_forward(x, mean, kernels::reciprocal_deviation(variance, kEpsilon), gamma, beta,
+                                {.before = step.epilogue.before, .after = step.epilogue.after, .residual = residual},
                                 y);
 }
 
@@ -58,7 +46,7 @@ void run(const Step& step, int rank, const Tensor* p, const std::vector<Tensor>&
     case Op::attention:
       return kernels::attention_forward(x, step.heads, rank, y,
                                         Tensor::empty(y.shape().with_channels(2 * step.heads), y.dtype()));
-    case Op::activation: return kernels::activation_forward(x, step.after, y);
+    case Op::activation: return kernels::activation_forward(x, step.epilogue.after, y);
     case Op::add: return kernels::add_forward(x, in[1], y);
     case Op::concat:
       for (int64_t first = 0; const Tensor& part : in) {
@@ -74,7 +62,9 @@ void run(const Step& step, int rank, const Tensor* p, const std::vector<Tensor>&
 }  // namespace
 
 Inference::Inference(const Config& config, const NamedTensors& tensors, const std::string& source, DType dtype)
-    : config_(config), parameters_(values_of(parameter_specs(config), tensors, source, dtype)) {}
+    : config_(config), parameters_(values_of(parameter_specs(config), tensors, source, dtype)) {
+  for (Tensor& p : parameters_) p = p.to(Context::current().device());
+}
 
 Tensor Inference::forward(const Tensor& x, const StageHook& hook) const {
   const Steps list = steps_of(config_, x.shape());

@@ -15,8 +15,8 @@ using StageHook = std::function<void(const std::string& name, const Tensor& outp
 
 class Inference {
  public:
-  // Parameters of a file, whose storage is shared where it has dtype. Throws Error{model} naming source where they are
-  // not those of such a network, or not finite.
+  // Parameters of a file, on the context's device; storage is shared where it is there and has dtype. Throws
+  // Error{model} naming source where they are not those of such a network, or not finite.
   Inference(const Config& config, const NamedTensors& tensors, const std::string& source, DType dtype = DType::f32);
 
   // parameters: in the order of parameter_specs, shared.
@@ -24,7 +24,8 @@ class Inference {
       : config_(config), parameters_(std::move(parameters)) {}
 
   // x: [N, D, H, W, in_channels], sides multiples of 32 -> logits [N, D, H, W, classes]. The bits of LGMSNet::forward
-  // outside of training. Memory in the current context: forward_cost. Throws Error{usage} where x does not fit.
+  // outside of training. x and the logits are where the parameters are. Memory in the current context: forward_cost.
+  // Throws Error{usage} where x does not fit.
   Tensor forward(const Tensor& x, const StageHook& hook = {}) const;
 
   const Config& config() const { return config_; }

@@ -7,12 +7,6 @@
 
 namespace lgms {
 
-double voxel_volume(const Affine& m) {
-  return std::abs(m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) -
-                  m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0]) +
-                  m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0]));
-}
-
 std::vector<LabelStatistics> label_statistics(const TensorView& labels, const Affine& affine, int64_t classes) {
   const Shape& s = labels.shape();
   check(s.rank() == 4 && labels.channels() == 1 && labels.dtype() == DType::u8 && labels.is_dense(), ErrorKind::usage,

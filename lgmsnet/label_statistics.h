@@ -20,7 +20,4 @@ struct LabelStatistics {
 // Of the labels 1 .. classes - 1. labels: u8 [D, H, W, 1], dense. Throws Error{usage} on another shape or type.
 std::vector<LabelStatistics> label_statistics(const TensorView& labels, const Affine& affine, int64_t classes);
 
-// |det| of the affine's directions: mm^3 of a voxel.
-double voxel_volume(const Affine& affine);
-
 }  // namespace lgms

@@ -152,7 +152,7 @@ Tensor mosaic(const TensorView& image, const TensorView& labels, const Affine& a
                 height = std::max<int64_t>(1, std::lround(h_mm * scale)), count = static_cast<int64_t>(slices.size()),
                 columns = std::min(options.columns, count), rows = (count + columns - 1) / columns, gap = 2;
   const int64_t full = columns * (width + gap) - gap;
-  Tensor picture = Tensor::zeros({rows * (height + gap) - gap, full, 3}, DType::u8);
+  Tensor picture = Tensor::zeros(Device::cpu, {rows * (height + gap) - gap, full, 3}, DType::u8);
   for (int64_t n = 0; n < count; ++n) {
     const Tile tile{t, slices[static_cast<size_t>(n)], height, width};
     for (int64_t i = 0; i < height; ++i)

@@ -71,7 +71,7 @@ NamedTensors with_our_names(NamedTensors tensors) {
     const std::string& name = tensors[i].name;
     if (!name.ends_with(mean)) continue;
     std::string missing = name.substr(0, name.size() - mean.size()).append(counter);
-    tensors.push_back({std::move(missing), Tensor::zeros({}, DType::i64)});
+    tensors.push_back({std::move(missing), Tensor::zeros(Device::cpu, {}, DType::i64)});
   }
   return tensors;
 }

@@ -6,7 +6,7 @@
 //   convolution(NAME, x, cout, k, groups, bias)     "same" zero padding, stride 1
 //   depthwise(NAME, x, k)                           without bias
 //   multiscale_depthwise(NAME, x)                   concat(dw3, dw5, dw7, dw9 of the channel quarters) + x
-//   norm(NAME, x, NormOptions)                      2D: batch norm; 3D: instance norm without parameters
+//   norm(NAME, x, Epilogue<Value>)                  2D: batch norm; 3D: instance norm without parameters
 //   batch_norm, group_norm(NAME, x, groups, ...), layer_norm(NAME, x)
 //   linear(NAME, x, out, bias), attention(x, heads), activation(x, kind)
 //   add, concat({a, b}), split(x, first, count), upsample(x), max_pool(x)
@@ -19,18 +19,13 @@
 #include <string>
 #include <utility>
 
-#include "kernels/activation/activation.h"
+#include "kernels/epilogue.h"
 #include "lgmsnet/config.h"
 
 namespace lgms {
 
 using kernels::Activation;
-
-template <class Value>
-struct NormArguments {
-  Activation before = Activation::none, after = Activation::none;
-  Value residual{};
-};
+using kernels::Epilogue;
 
 // conv -> norm -> activation (CMUNeXt_new.py conv_block; Mobilevit.py conv_1x1_bn, conv_nxn_bn).
 template <class B>
@@ -56,7 +51,7 @@ typename B::Value up(B& b, const std::string& name, typename B::Value x, int64_t
 // Inverted bottleneck behind a skip connection; each norm comes after its GELU (CMUNeXt_new.py fusion_conv).
 template <class B>
 typename B::Value fuse(B& b, const std::string& name, typename B::Value x, int64_t cout) {
-  const NormArguments<typename B::Value> gelu{.before = Activation::gelu};
+  const Epilogue<typename B::Value> gelu{.before = Activation::gelu};
   x = b.norm(name + ".conv.2", b.convolution(name + ".conv.0", x, b.channels(x), 3, 2, true), gelu);
   x = b.norm(name + ".conv.5", b.convolution(name + ".conv.3", x, 4 * cout, 1, 1, true), gelu);
   return b.norm(name + ".conv.8", b.convolution(name + ".conv.6", x, cout, 1, 1, true), gelu);
@@ -117,10 +112,9 @@ typename B::Value encoder(B& b, const std::string& name, typename B::Value x, in
 }
 
 // The concatenation of a skip connection and what comes from below, neither of which is needed any longer.
-template <class Value, class B>
-Value join(B& b, Value&& skip, Value&& below) {
-  const Value first = std::move(skip), second = std::move(below);
-  return b.concat({first, second});
+template <class B>
+typename B::Value join(B& b, typename B::Value skip, typename B::Value below) {
+  return b.concat({skip, below});
 }
 
 // x: [N, D, H, W, in_channels], sides multiples of 32 -> logits [N, D, H, W, classes]. Large values are moved to where

@@ -32,10 +32,15 @@ Prediction Predictor::predict(Tensor array, const PredictOptions& options) const
   return volumes() ? predict_volume(std::move(array), options) : predict_picture(array, options);
 }
 
+// From the host to the network's device and back.
+Tensor Predictor::forward(const Tensor& x) const {
+  return network_.forward(x.to(Context::current().device())).to(Device::cpu);
+}
+
 // input: [1, h, w, C].
 Tensor Predictor::run(const Tensor& input) const {
   const Shape& s = input.shape();
-  return network_.forward(input.reshaped({1, 1, s[1], s[2], s[3]}));
+  return forward(input.reshaped({1, 1, s[1], s[2], s[3]}));
 }
 
 Tensor Predictor::logits(const Tensor& picture) const { return run(make_input(model_.recipe, picture)); }
@@ -65,7 +70,7 @@ Prediction Predictor::predict_volume(Tensor voxels, const PredictOptions& option
   volume.probabilities = options.probabilities;
   const Segmentation segmentation = segment_volume(
       model_.volume_recipe, std::move(voxels), options.affine, model_.config.classes,
-      [this](const Tensor& patch) { return network_.forward(patch); }, volume);
+      [this](const Tensor& patch) { return forward(patch); }, volume);
   Context::current().allocator()->trim();  // windows took the most; what follows is not all of it tensors
   if (options.keep_largest) transform::keep_largest(segmentation.labels);
   if (options.min_millilitres > 0) {
@@ -91,10 +96,10 @@ double Predictor::seconds_per_window() const {
   const Shape full{1, patch[0], patch[1], patch[2], 1};
   const auto least = [&](size_t axis) { return std::min<int64_t>(patch[axis], 64); };
   const Shape small{1, least(0), least(1), least(2), 1};
-  const Tensor x = Tensor::zeros(small);
-  network_.forward(x);
+  const Tensor x = Tensor::zeros(Device::cpu, small);
+  forward(x);
   const auto start = std::chrono::steady_clock::now();
-  network_.forward(x);
+  forward(x);
   const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return took * static_cast<double>(forward_cost(model_.config, full).macs) /
          static_cast<double>(forward_cost(model_.config, small).macs);

@@ -61,6 +61,7 @@ class Predictor {
   double seconds_per_window() const;
 
  private:
+  Tensor forward(const Tensor& x) const;
   Tensor run(const Tensor& input) const;
   Prediction predict_picture(const Tensor& picture, const PredictOptions& options) const;
   Prediction predict_volume(Tensor voxels, const PredictOptions& options) const;

@@ -31,7 +31,7 @@ void expect_picture(const TensorView& image) {
 
 // Stored pixels as f32, in the recipe's channel order.
 Tensor ordered(const Recipe& recipe, const TensorView& image) {
-  Tensor pixels = Tensor::empty(image.shape(), image.dtype());
+  Tensor pixels = Tensor::empty(Device::cpu, image.shape(), image.dtype());
   pixels.copy_from(image);
   return (recipe.bgr ? transform::reverse_channels(pixels) : pixels).to(DType::f32);
 }
@@ -39,7 +39,7 @@ Tensor ordered(const Recipe& recipe, const TensorView& image) {
 Tensor sigmoid(const TensorView& logits) {
   check(logits.shape().rank() == 5 && logits.shape()[0] == 1 && logits.shape()[1] == 1, ErrorKind::usage,
         "[recipe] logits: expected [1, 1, h, w, K], got ", logits.shape());
-  Tensor p = Tensor::empty({logits.shape()[2], logits.shape()[3], logits.channels()});
+  Tensor p = Tensor::empty(Device::cpu, {logits.shape()[2], logits.shape()[3], logits.channels()});
   const int64_t c = logits.channels();
   for (int64_t row = 0; row < logits.rows(); ++row)
     for (int64_t k = 0; k < c; ++k)
@@ -129,7 +129,7 @@ Tensor make_target(const Recipe& recipe, const TensorView& masks) {
   const Tensor small =
       transform::resize_nearest(masks, recipe.size[0], recipe.size[1],
                                 recipe.nearest_half_pixel ? transform::Nearest::centre : transform::Nearest::corner);
-  Tensor target = Tensor::empty({1, recipe.size[0], recipe.size[1], masks.channels()});
+  Tensor target = Tensor::empty(Device::cpu, {1, recipe.size[0], recipe.size[1], masks.channels()});
   const auto values = small.span<uint8_t>();
   for (size_t i = 0; i < values.size(); ++i)
     target.data<float>()[i] =
@@ -146,7 +146,7 @@ Tensor native_probabilities(const TensorView& logits, int64_t height, int64_t wi
 }
 
 Tensor masks_from(const TensorView& probabilities, double threshold) {
-  Tensor masks = Tensor::empty(probabilities.shape(), DType::u8);
+  Tensor masks = Tensor::empty(Device::cpu, probabilities.shape(), DType::u8);
   const auto p = probabilities.span<float>();
   for (size_t i = 0; i < p.size(); ++i) masks.data<uint8_t>()[i] = p[i] > static_cast<float>(threshold) ? 255 : 0;
   return masks;

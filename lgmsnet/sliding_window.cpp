@@ -39,7 +39,7 @@ class Ring {
         y_(plan.size[static_cast<size_t>(plan.axes[2])]),
         k_(classes),
         slices_(plan.ring_slices()),
-        sums_(Tensor::zeros({slices_, x_, y_, k_})) {
+        sums_(Tensor::zeros(Device::cpu, {slices_, x_, y_, k_})) {
     int64_t stride = k_;
     for (size_t i : {2u, 1u, 0u}) {
       stride_[static_cast<size_t>(plan.axes[i])] = stride;
@@ -52,7 +52,7 @@ class Ring {
   void add(const Size3& start, const TensorView& logits, int flips, float factor) {
     const WindowPlan& p = plan_;
     const int64_t depth = p.patch[0], height = p.patch[1], width = p.patch[2];
-    const auto softmax = kernels::pick(kernels::softmax_forward_impls()).run;
+    const auto softmax = kernels::pick(kernels::softmax_forward_impls(), Context::current(), Device::cpu).run;
     Context& context = Context::current();
     const Scratch lines(context.allocator(), context.threads() * width * k_ * int64_t{sizeof(float)});
     // The part of the window that is volume, not padding.
@@ -186,7 +186,7 @@ void run_windows(const WindowPlan& plan, const TensorView& image, int64_t classe
     for (int flip = 0; flip < flips; ++flip) {
       check(!Context::current().stop().requested(), ErrorKind::interrupted, "interrupted after ", done, " of ", all,
             " windows");
-      Tensor patch = Tensor::empty(wanted.with_channels(image.channels()));
+      Tensor patch = Tensor::empty(Device::cpu, wanted.with_channels(image.channels()));
       cut(image, start, plan.patch, flip, patch);
       const Tensor logits = network(patch);
       check(logits.shape() == wanted && logits.dtype() == DType::f32, ErrorKind::usage,

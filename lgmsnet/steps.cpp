@@ -4,11 +4,6 @@
 #include <utility>
 
 #include "core/error.h"
-#include "kernels/attention/attention.h"
-#include "kernels/channel_norm/channel_norm.h"
-#include "kernels/convolution/convolution.h"
-#include "kernels/depthwise/depthwise.h"
-#include "kernels/multiscale_depthwise/multiscale_depthwise.h"
 
 namespace lgms {
 namespace {
@@ -20,7 +15,7 @@ class StepBuilder {
     int index = -1;
     Shape shape;
   };
-  using Norm = NormArguments<Value>;
+  using Norm = Epilogue<Value>;
 
   StepBuilder(const Config& config, const Shape& x) : rank_(config.rank), list_{config.rank, {}, {}} {
     input_ = value(x, 0);
@@ -97,7 +92,7 @@ class StepBuilder {
     return record(std::move(step), output);
   }
   Value activation(const Value& x, Activation kind) {
-    return record({.op = Op::activation, .scope = {}, .inputs = {x.index}, .after = kind}, x.shape);
+    return record({.op = Op::activation, .scope = {}, .inputs = {x.index}, .epilogue = {.after = kind}}, x.shape);
   }
   Value add(const Value& a, const Value& b) {
     return record({.op = Op::add, .scope = {}, .inputs = {a.index, b.index}}, a.shape);
@@ -167,8 +162,13 @@ class StepBuilder {
     return {{.name = name + ".weight", .shape = {c}, .value = 1}, {.name = name + ".bias", .shape = {c}}};
   }
   static Step norm_step(Op op, const std::string& name, const Value& x, const Norm& options) {
-    Step step{.op = op, .scope = name, .inputs = {x.index}, .before = options.before, .after = options.after};
-    if (options.residual.index >= 0) step.inputs.push_back(options.residual.index);
+    Step step{.op = op, .scope = name, .inputs = {x.index}};
+    step.epilogue.before = options.before;
+    step.epilogue.after = options.after;
+    if (options.residual.index >= 0) {
+      step.inputs.push_back(options.residual.index);
+      step.epilogue.residual = options.residual.index;
+    }
     return step;
   }
 
@@ -177,6 +177,39 @@ class StepBuilder {
   Value input_;
   size_t unstaged_ = 0;
 };
+
+int64_t bytes_of(const Shape& shape) { return shape.numel() * int64_t{sizeof(float)}; }
+
+// What a step's op is prepared for. A value that is a slice of channels has the row stride of the whole.
+StepDims dims_of(const Steps& list, const Step& step) {
+  using namespace kernels;
+  const Shape &s = list.shape_of(step.inputs[0]), &y = list.shape_of(step.output);
+  const auto stride = [&](int v) { return list.shape_of(list.values[static_cast<size_t>(v)].storage).channels(); };
+  const int64_t n = s[0], d = s[1], h = s[2], w = s[3], c = s[4], ldx = stride(step.inputs[0]),
+                ldy = stride(step.output);
+  const int64_t kd = list.rank == 3 ? step.k : 1, window_d = list.rank - 1, pixels = d * h * w;
+  const int64_t ld_second = step.inputs.size() > 1 ? stride(step.inputs[1]) : 0;
+  const auto norm = [&](const NormSets& sets) {
+    return NormDims{n, pixels, c, ldx, ldy, ld_second, step.epilogue.before, step.epilogue.after, sets};
+  };
+  switch (step.op) {
+    case Op::convolution:
+    case Op::linear: return ConvolutionDims{n, d, h, w, c, y[4], step.groups, kd, step.k, step.k, ldx, ldy};
+    case Op::depthwise: return DepthwiseDims{n, d, h, w, c, kd, step.k, step.k, ldx, ldy};
+    case Op::multiscale_depthwise: return MultiscaleDepthwiseDims{n, d, h, w, c, list.rank == 3, true, ldx, ldy};
+    case Op::batch_norm: return norm({1, true});
+    case Op::instance_norm: return norm({});
+    case Op::group_norm: return norm({c / step.groups});
+    case Op::layer_norm: return LayerNormDims{s.rows(), c, ldx, 0, ldy, kEpsilon};
+    case Op::attention: return AttentionDims{n, d, h, w, step.heads, window_d, ldx, ldy, 0, 0};
+    case Op::activation: return ActivationDims{s.rows(), c, ldx, ldy, 0, step.epilogue.after};
+    case Op::add: return AddDims{s.rows(), c, ldx, ld_second, ldy};
+    case Op::concat: return std::monostate();
+    case Op::upsample: return UpsampleDims{n, d, h, w, c, window_d, ldx, ldy};
+    case Op::max_pool: return MaxPoolDims{n, d, h, w, c, window_d, ldx, ldy};
+  }
+  return std::monostate();
+}
 
 Steps StepBuilder::finish(const Value& logits) {
   list_.input = input_.index;
@@ -198,32 +231,24 @@ Steps StepBuilder::finish(const Value& logits) {
     for (StepValue& v : list_.values)  // its splits too
       if (v.storage == step.output) v.storage = list_.values[static_cast<size_t>(x)].storage;
   }
+  for (Step& step : list_.steps) step.dims = dims_of(list_, step);
   return std::move(list_);
 }
 
-int64_t bytes_of(const Shape& shape) { return shape.numel() * int64_t{sizeof(float)}; }
-
-// What a step takes from the context while it runs.
+// What a step takes from the context while it runs: the op is asked.
 int64_t scratch_of(const Steps& list, const Step& step) {
-  const Shape &s = list.shape_of(step.inputs[0]), &y = list.shape_of(step.output);
-  const int64_t kd = list.rank == 3 ? step.k : 1;
-  switch (step.op) {
-    case Op::convolution:
-    case Op::linear:
-      return kernels::convolution_forward_bytes(
-          {s[0], s[1], s[2], s[3], s[4], y[4], step.groups, kd, step.k, step.k, s[4], y[4]});
-    case Op::depthwise:
-      return kernels::depthwise_forward_bytes({s[0], s[1], s[2], s[3], s[4], kd, step.k, step.k, s[4], y[4]});
-    case Op::multiscale_depthwise:
-      return kernels::multiscale_depthwise_forward_bytes(
-          {s[0], s[1], s[2], s[3], s[4], list.rank == 3, true, s[4], y[4]});
-    case Op::instance_norm:
-    case Op::group_norm: return kernels::channel_norm_statistics_bytes(s);
-    case Op::attention:
-      return bytes_of(y.with_channels(2 * step.heads)) +
-             kernels::attention_forward_bytes({s[0], s[1], s[2], s[3], step.heads, list.rank - 1, s[4], y[4], 0, 0});
-    default: return 0;
-  }
+  const Context& context = Context::current();
+  const auto bytes = [&]<class Dims>(const Dims& d) -> int64_t {
+    if constexpr (std::is_same_v<Dims, std::monostate>)
+      return 0;
+    else if constexpr (std::is_same_v<Dims, kernels::ConvolutionDims>)
+      return prepare(d, kernels::Rounding::transformed, context).bytes();
+    else
+      return prepare(d, context).bytes();
+  };
+  const bool attends = step.op == Op::attention;  // whose statistics are a tensor
+  const Shape statistics = list.shape_of(step.output).with_channels(attends ? 2 * step.heads : 0);
+  return std::visit(bytes, step.dims) + bytes_of(statistics);
 }
 
 }  // namespace
@@ -239,7 +264,7 @@ std::string Step::name() const {
     case Op::group_norm: return "group_norm";
     case Op::layer_norm: return "layer_norm";
     case Op::attention: return "attention";
-    case Op::activation: return kernels::name_of(after);
+    case Op::activation: return kernels::name_of(epilogue.after);
     case Op::add: return "add";
     case Op::concat: return "concat";
     case Op::upsample: return "upsample";

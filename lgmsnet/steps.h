@@ -2,11 +2,22 @@
 // What the network does to an input of one shape, as a list. Everything that asks about it without training reads this:
 // parameters, counts of operations, memory, inference.
 #include <initializer_list>
+#include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "core/parameter_spec.h"
 #include "core/shape.h"
+#include "kernels/add/add.h"
+#include "kernels/attention/attention.h"
+#include "kernels/channel_norm/channel_norm.h"
+#include "kernels/convolution/convolution.h"
+#include "kernels/depthwise/depthwise.h"
+#include "kernels/layer_norm/layer_norm.h"
+#include "kernels/max_pool/max_pool.h"
+#include "kernels/multiscale_depthwise/multiscale_depthwise.h"
+#include "kernels/upsample/upsample.h"
 #include "lgmsnet/config.h"
 #include "lgmsnet/network.h"
 
@@ -29,16 +40,23 @@ enum class Op {
   max_pool
 };
 
+// What the op of a step is prepared for (kernels/impl.h); nothing for a concat, which is copies.
+using StepDims =
+    std::variant<std::monostate, kernels::ConvolutionDims, kernels::DepthwiseDims, kernels::MultiscaleDepthwiseDims,
+                 kernels::NormDims, kernels::LayerNormDims, kernels::AttentionDims, kernels::ActivationDims,
+                 kernels::AddDims, kernels::UpsampleDims, kernels::MaxPoolDims>;
+
 // One op, in the order of execution. Values are numbers into Steps::values.
 struct Step {
   Op op;
   std::string scope;        // the layer's name in a checkpoint; empty for ops without parameters
   std::string stage = {};   // the top-level module it belongs to, e.g. "encoder4"
-  std::vector<int> inputs;  // a norm's: x, then the residual if there is one
+  std::vector<int> inputs;  // x, then the residual if there is one
   int output = -1;
   std::vector<ParameterSpec> parameters = {};
-  int64_t k = 1, groups = 1, heads = 0;                              // sides of the kernel; of channels; of attention
-  Activation before = Activation::none, after = Activation::none;  // of a norm; an activation's own is `after`
+  int64_t k = 1, groups = 1, heads = 0;        // sides of the kernel; of channels; of attention
+  Epilogue<std::optional<int>> epilogue = {};  // an activation's own is `after`
+  StepDims dims = {};
   int64_t macs = 0;            // multiply-adds of convolutions and linear layers
   int64_t attention_macs = 0;  // of q k^T and p v
   int64_t upsample_macs = 0;   // of the interpolation
@@ -46,6 +64,8 @@ struct Step {
   std::string name() const;  // of the op: "convolution", "silu"
   int64_t trained_elements() const;
 };
+
+inline constexpr double kEpsilon = 1e-5;  // of every norm
 
 struct StepValue {
   Shape shape;
@@ -66,8 +86,8 @@ struct Steps {
 
 // For inputs of shape x [N, D, H, W, in_channels]. Throws Error{usage} where x does not fit.
 Steps steps_of(const Config& config, const Shape& x);
-// Every parameter and buffer with its checkpoint name, in the order of the steps: 372 tensors in the default 2D network,
-// 177 in 3D.
+// Every parameter and buffer with its checkpoint name, in the order of the steps: 372 tensors in the default 2D
+// network, 177 in 3D.
 std::vector<ParameterSpec> parameter_specs(const Config& config);
 // Throws Error{usage} unless x is [N, D, H, W, in_channels] with sides that are multiples of 32 (rank 2: D = 1).
 void check_input(const Config& config, const Shape& x);

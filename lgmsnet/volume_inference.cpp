@@ -65,9 +65,9 @@ NativeLabels::NativeLabels(const VolumeGrid& grid, const std::array<int, 3>& axe
       resamples_(source_ != out_) {
   check(classes >= 1 && classes <= 256, ErrorKind::usage, "[labels] classes: expected 1 to 256, got ", classes);
   const auto [depth, height, width] = grid.native;
-  labels_ = Tensor::zeros({depth, height, width, 1}, DType::u8);
+  labels_ = Tensor::zeros(Device::cpu, {depth, height, width, 1}, DType::u8);
   if (!resamples_) return;
-  buffer_ = Tensor::empty({buffer_slices(source_, out_, classes), source_[1], source_[2], classes});
+  buffer_ = Tensor::empty(Device::cpu, {buffer_slices(source_, out_, classes), source_[1], source_[2], classes});
 }
 
 NativeLabels::Memory NativeLabels::memory(const VolumeGrid& grid, const std::array<int, 3>& axes, int64_t classes) {

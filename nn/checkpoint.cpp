@@ -93,8 +93,8 @@ void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkp
   NamedTensors tensors;
   for (const auto* list : {&checkpoint.weights, &checkpoint.optimiser})
     for (const auto& [name, tensor] : *list) {
-      check_finite(name, tensor, at.step);
-      tensors.push_back({name, tensor});
+      tensors.push_back({name, tensor.to(Device::cpu)});
+      check_finite(name, tensors.back().tensor, at.step);
     }
   io::write_safetensors(path, tensors, metadata);
 }

@@ -80,7 +80,7 @@ Tensor distance_transform(const TensorView& seeds, const std::array<double, 3>& 
   for (double mm : spacing)
     check(mm > 0 && std::isfinite(mm), ErrorKind::usage, "[distance_transform] spacing: expected mm above 0, got ", mm);
   const int64_t d = shape[0], h = shape[1], w = shape[2];
-  const Tensor distances = Tensor::empty(shape, DType::f64);
+  const Tensor distances = Tensor::empty(Device::cpu, shape, DType::f64);
   double* y = distances.data<double>();
   const uint8_t* x = seeds.data<uint8_t>();
 

@@ -20,16 +20,16 @@ Variable Layers::depthwise(const std::string& name, const Variable& x) const {
   return autograd::depthwise(x, weight(name), bias(name));
 }
 
-Variable Layers::batch_norm(const std::string& name, Variable x, const autograd::NormOptions& options) const {
+Variable Layers::batch_norm(const std::string& name, Variable x, const autograd::Epilogue& epilogue) const {
   const autograd::RunningStatistics statistics{store_->buffer(name + ".running_mean"),
                                                store_->buffer(name + ".running_var"),
                                                store_->buffer(name + ".num_batches_tracked")};
-  return autograd::batch_norm(std::move(x), weight(name), bias(name), statistics, training_, options);
+  return autograd::batch_norm(std::move(x), weight(name), bias(name), statistics, training_, epilogue);
 }
 
 Variable Layers::group_norm(const std::string& name, Variable x, int64_t groups,
-                            const autograd::NormOptions& options) const {
-  return autograd::group_norm(std::move(x), weight(name), bias(name), groups, options);
+                            const autograd::Epilogue& epilogue) const {
+  return autograd::group_norm(std::move(x), weight(name), bias(name), groups, epilogue);
 }
 
 Variable Layers::layer_norm(const std::string& name, const Variable& x) const {

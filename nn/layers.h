@@ -19,8 +19,8 @@ class Layers {
   Value convolution(const std::string& name, const Value& x, int64_t groups = 1) const;
   Value linear(const std::string& name, const Value& x) const;
   Value depthwise(const std::string& name, const Value& x) const;
-  Value batch_norm(const std::string& name, Value x, const autograd::NormOptions& options = {}) const;
-  Value group_norm(const std::string& name, Value x, int64_t groups, const autograd::NormOptions& options = {}) const;
+  Value batch_norm(const std::string& name, Value x, const autograd::Epilogue& epilogue = {}) const;
+  Value group_norm(const std::string& name, Value x, int64_t groups, const autograd::Epilogue& epilogue = {}) const;
   Value layer_norm(const std::string& name, const Value& x) const;
 
   bool training() const { return training_; }

@@ -1,5 +1,6 @@
 #include "nn/parameters.h"
 
+#include "core/context.h"
 #include "core/error.h"
 #include "core/rng.h"
 
@@ -7,20 +8,21 @@ namespace lgms::nn {
 
 ParameterStore::ParameterStore(const std::vector<ParameterSpec>& specs, uint64_t seed, DType dtype) {
   for (const ParameterSpec& spec : specs) {
-    Tensor value = Tensor::full(spec.shape, spec.value, spec.dtype);
+    Tensor value = Tensor::empty(Device::cpu, spec.shape, spec.dtype);
+    value.fill(spec.value);
     if (spec.bound > 0) {
       Rng rng(seed, Purpose::init, 0, static_cast<uint32_t>(entries_.size()));
       for (float& v : value.span<float>()) v = static_cast<float>(rng.uniform(-spec.bound, spec.bound));
     }
     if (spec.dtype == DType::f32) value = value.to(dtype);
-    add(spec, std::move(value));
+    add(spec, value.to(Context::current().device()));
   }
 }
 
 ParameterStore::ParameterStore(const std::vector<ParameterSpec>& specs, const NamedTensors& tensors,
                                const std::string& source, DType dtype) {
   std::vector<Tensor> values = values_of(specs, tensors, source, dtype);
-  for (size_t i = 0; i < specs.size(); ++i) add(specs[i], std::move(values[i]));
+  for (size_t i = 0; i < specs.size(); ++i) add(specs[i], values[i].to(Context::current().device()));
 }
 
 void ParameterStore::add(const ParameterSpec& spec, Tensor value) {

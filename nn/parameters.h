@@ -10,6 +10,7 @@
 
 namespace lgms::nn {
 
+// On the device of the context that is current when it is made.
 class ParameterStore {
  public:
   struct Entry {

@@ -43,7 +43,7 @@ struct Mask {
 
   Mask(const TensorView& labels, uint8_t label, const Box& box) {
     for (size_t i = 0; i < 3; ++i) size[i] = box.last[i] - box.first[i] + 2;
-    voxels = Tensor::zeros({size[0], size[1], size[2], 1}, DType::u8);
+    voxels = Tensor::zeros(Device::cpu, {size[0], size[1], size[2], 1}, DType::u8);
     const Shape& s = labels.shape();
     for (int64_t z = box.first[0]; z < box.last[0]; ++z)
       for (int64_t y = box.first[1]; y < box.last[1]; ++y) {
@@ -65,7 +65,7 @@ struct Surface {
 Surface voxel_surface(const Mask& mask) {
   const auto [d, h, w] = mask.size;
   const auto in = mask.voxels.span<uint8_t>();
-  Surface surface{Tensor::zeros(mask.voxels.shape(), DType::u8), {}, {}};
+  Surface surface{Tensor::zeros(Device::cpu, mask.voxels.shape(), DType::u8), {}, {}};
   for (int64_t z = 1; z + 1 < d; ++z)
     for (int64_t y = 1; y + 1 < h; ++y)
       for (int64_t x = 1; x + 1 < w; ++x) {
@@ -80,7 +80,7 @@ Surface voxel_surface(const Mask& mask) {
 // The corners of voxels that the surface passes by, with the areas of their pieces.
 Surface corner_surface(const Mask& mask, const std::array<double, 256>& areas) {
   const int64_t d = mask.size[0] - 1, h = mask.size[1] - 1, w = mask.size[2] - 1;
-  Surface surface{Tensor::zeros({d, h, w, 1}, DType::u8), {}, {}};
+  Surface surface{Tensor::zeros(Device::cpu, {d, h, w, 1}, DType::u8), {}, {}};
   const int64_t row = mask.size[2], plane = row * mask.size[1];
   for (int64_t z = 0; z < d; ++z)
     for (int64_t y = 0; y < h; ++y) {

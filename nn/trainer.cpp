@@ -19,7 +19,9 @@ constexpr std::array kColumns{"epoch", "step", "rate", "loss"};  // then the sco
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-double scalar(const autograd::Variable& v) { return *v.value().to(DType::f64).data<double>(); }
+double scalar(const autograd::Variable& v) { return *v.value().to(Device::cpu).to(DType::f64).data<double>(); }
+
+Tensor on_device(const Tensor& t) { return t.to(Context::current().device()); }
 
 }  // namespace
 
@@ -110,12 +112,13 @@ void Trainer::train_epoch() {
 
 double Trainer::train_step(const Batch& batch) {
   task_.store.clear_grads();
-  const int64_t n = batch.images.shape()[0], parts = std::min(options_.accumulate, n);
+  const Tensor images = on_device(batch.images), targets = on_device(batch.targets);
+  const int64_t n = images.shape()[0], parts = std::min(options_.accumulate, n);
   double value = 0;
   for (int64_t part = 0; part < parts; ++part) {
     const int64_t first = n * part / parts, count = n * (part + 1) / parts - first;
-    const autograd::Variable loss = task_.loss(task_.forward(batch.images.slice_batch(first, count), true),
-                                               batch.targets.slice_batch(first, count));
+    const autograd::Variable loss =
+        task_.loss(task_.forward(images.slice_batch(first, count), true), targets.slice_batch(first, count));
     const double share = static_cast<double>(count) / static_cast<double>(n), part_value = scalar(loss);
     expect_finite(part_value);
     value += share * part_value;
@@ -214,12 +217,13 @@ NamedScores validate_masks(const Forward& forward, const Loss& loss, const Datas
   double loss_sum = 0, dice = 0, iou = 0;
   int64_t masks = 0;
   while (const auto b = loader.next()) {
-    const autograd::Variable logits = forward(b->images, false);
-    const int64_t n = b->images.shape()[0], k = logits.value().channels();
-    loss_sum += scalar(loss(logits, b->targets)) * static_cast<double>(n);
+    const autograd::Variable logits = forward(on_device(b->images), false);
+    const Tensor values = logits.value().to(Device::cpu);
+    const int64_t n = values.shape()[0], k = values.channels();
+    loss_sum += scalar(loss(logits, on_device(b->targets))) * static_cast<double>(n);
     for (int64_t i = 0; i < n; ++i)
       for (int64_t c = 0; c < k; ++c, ++masks) {
-        const Scores s = scores(count(logits.value().slice_batch(i, 1), b->targets.slice_batch(i, 1), 0, c));
+        const Scores s = scores(count(values.slice_batch(i, 1), b->targets.slice_batch(i, 1), 0, c));
         dice += s.dice;
         iou += s.iou;
       }

@@ -62,18 +62,18 @@ struct Family {
 constexpr Family families[] = {{"batch", 1, true}, {"instance", 1, false}, {"group", 3, false}};
 
 // Mean and variance of before(x) over each set, two passes, straight from the definition: [N, C] each.
-void textbook(const Tensor& x, const kernels::ChannelNorm& norm, std::vector<double>& mean,
+void textbook(const Tensor& x, Activation before, const kernels::NormSets& sets, std::vector<double>& mean,
               std::vector<double>& variance) {
   const Tensor v = x.to(DType::f64).dense();
   const int64_t n = v.shape()[0], c = v.channels(), s = v.rows() / n;
   mean.assign(static_cast<size_t>(n * c), 0), variance = mean;
   const auto over_set = [&](int64_t image, int64_t channel, const auto& f) {
     double sum = 0, count = 0;
-    const int64_t first = channel / norm.channels_per_set * norm.channels_per_set;
-    for (int64_t m = norm.over_images ? 0 : image; m < (norm.over_images ? n : image + 1); ++m)
+    const int64_t first = channel / sets.channels_per_set * sets.channels_per_set;
+    for (int64_t m = sets.over_images ? 0 : image; m < (sets.over_images ? n : image + 1); ++m)
       for (int64_t p = 0; p < s; ++p)
-        for (int64_t i = first; i < first + norm.channels_per_set; ++i, ++count)
-          sum += f(kernels::activate(norm.before, v.data<double>()[(m * s + p) * c + i]));
+        for (int64_t i = first; i < first + sets.channels_per_set; ++i, ++count)
+          sum += f(kernels::activate(before, v.data<double>()[(m * s + p) * c + i]));
     return sum / count;
   };
   for (int64_t image = 0; image < n; ++image)
@@ -139,12 +139,12 @@ TEST_CASE("channel_norm: statistics follow the definition, with any strides, als
             const Tensor x = randn(shape, 1, DType::f32, pad);
             for (int64_t i = 0; i < x.numel(); ++i)
               x.data<float>()[i / x.channels() * x.row_stride() + i % x.channels()] += static_cast<float>(offset);
-            const kernels::ChannelNorm norm{Activation::gelu, Activation::none, family.per_set, family.over_images};
+            const kernels::NormSets sets{family.per_set, family.over_images};
             const int64_t n = shape[0], c = shape[4], m = family.over_images ? 1 : n;
             const Tensor mean = Tensor::empty({m, c}, DType::f64), variance = Tensor::empty({m, c}, DType::f64);
-            kernels::channel_norm_statistics(x, norm, mean, variance);
+            kernels::channel_norm_statistics(x, Activation::gelu, sets, mean, variance);
             std::vector<double> want_mean, want_variance;
-            textbook(x, norm, want_mean, want_variance);
+            textbook(x, Activation::gelu, sets, want_mean, want_variance);
             CAPTURE(name_of(isa));
             CAPTURE(family.name);
             CAPTURE(shape);
@@ -171,7 +171,7 @@ TEST_CASE("channel_norm: y and gradients in f32 are near f64, whatever the offse
             x.copy_from(raw.to(dtype));
             const auto like = [&](const Shape& s, uint64_t seed) { return randn(s, seed, DType::f32).to(dtype); };
             const autograd::Variable v(x, true), gamma(like({6}, 3), true), beta(like({6}, 4), true);
-            autograd::NormOptions options;
+            autograd::Epilogue options;
             options.after = Activation::silu;
             const autograd::Variable y = family.over_images    ? autograd::batch_norm(v, gamma, beta, {}, true, options)
                                          : family.per_set == 1 ? autograd::instance_norm(v, options)
@@ -198,19 +198,20 @@ TEST_CASE("channel_norm: the same bits for any number of threads, padding untouc
       for (int threads : {1, 2, 3}) {
         Context context(with_threads(threads));
         const Context::Scope scope(context);
-        const kernels::ChannelNorm norm{Activation::none, Activation::silu, family.per_set, family.over_images};
+        const kernels::NormSets sets{family.per_set, family.over_images};
+        const auto none = Activation::none, silu = Activation::silu;
         const int64_t m = family.over_images ? 1 : shape[0];
         const Tensor x = randn(shape, 1, DType::f32, pad), dy = randn(shape, 2, DType::f32, pad);
         const Tensor y = padded(shape, DType::f32, pad), dx = padded(shape, DType::f32, pad);
         const Tensor mean = Tensor::empty({m, 12}, DType::f64), rstd = Tensor::empty({m, 12}, DType::f64);
         const Tensor gamma = randn({12}, 3, DType::f32), dgamma = Tensor::empty({12}), dbeta = Tensor::empty({12});
-        kernels::channel_norm_statistics(x, norm, mean, rstd);
+        kernels::channel_norm_statistics(x, none, sets, mean, rstd);
         for (double& v : rstd.span<double>()) v = 1 / std::sqrt(v + 1e-5);
-        kernels::channel_norm_forward(x, norm, mean, rstd, gamma, {}, dy, y);
-        kernels::channel_norm_backward(x, dy, norm, mean, rstd, gamma, {}, false, dx, dgamma, dbeta);
+        kernels::channel_norm_forward(x, mean, rstd, gamma, {}, {.after = silu, .residual = dy}, y);
+        kernels::channel_norm_backward(x, dy, sets, mean, rstd, gamma, {}, none, silu, false, dx, dgamma, dbeta);
         CHECK(padding_intact(y, pad));
         CHECK(padding_intact(dx, pad));
-        kernels::channel_norm_backward(x, dy, norm, mean, rstd, gamma, {}, false, dy, {}, {});
+        kernels::channel_norm_backward(x, dy, sets, mean, rstd, gamma, {}, none, silu, false, dy, {}, {});
         CHECK(max_difference(dx, dy) == 0);
         results.push_back({y.clone(), dx.clone(), dgamma, dbeta, mean, rstd});
       }
@@ -224,7 +225,7 @@ TEST_CASE("norms: gradients match central differences in double, 2D and 3D, stri
     for (Activation before : {Activation::none, Activation::gelu})
       for (Activation after : {Activation::none, Activation::silu, Activation::gelu}) {
         const auto options = [&](autograd::Variable residual) {
-          autograd::NormOptions o;
+          autograd::Epilogue o;
           o.before = before, o.after = after, o.residual = std::move(residual);
           return o;
         };
@@ -276,7 +277,7 @@ TEST_CASE("norms: wrong arguments throw and are named") {
   CHECK(error_of([&] { autograd::group_norm(x, four, four, 3); }) ==
         "[group_norm] groups: expected a divisor of 4, got 3");
   CHECK(error_of([&] { autograd::instance_norm(three); }) == "[instance_norm] x: expected [N, D, H, W, C], got [3]");
-  autograd::NormOptions options;
+  autograd::Epilogue options;
   options.residual = one;
   CHECK(error_of([&] { autograd::instance_norm(x, options); }) ==
         "[channel_norm] residual: expected [2, 1, 3, 3, 4], got [1, 1, 1, 1, 4]");

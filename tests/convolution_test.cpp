@@ -6,6 +6,8 @@
 
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
+#include "kernels/activation/activation.h"
+#include "kernels/add/add.h"
 #include "kernels/convolution/reference.h"
 #include "tests/support/testing.h"
 
@@ -87,10 +89,10 @@ Tensor run(const kernels::ConvolutionImpl<float>& impl, const Case& c, const Ten
   const Tensor y = padded(c.x.with_channels(c.cout), DType::f32, 5);
   ConvolutionDims d = dims_of(c, x, y), forward = d;
   std::swap(forward.cin, forward.cout);
-  kernels::run_convolution(impl, d, x.data<float>(),
-                           turned ? kernels::turned_weights<float>(forward, weight.data<float>())
-                                  : kernels::forward_weights<float>(d, weight.data<float>()),
-                           bias.defined() ? bias.data<float>() : nullptr, y.data<float>());
+  kernels::pack_and_run<float>(kernels::prepare(d, impl, Context::current()), x.data<float>(),
+                               turned ? kernels::turned_weights<float>(forward, weight.data<float>())
+                                      : kernels::forward_weights<float>(d, weight.data<float>()),
+                               {.bias = {bias.defined() ? bias.data<float>() : nullptr}}, y.data<float>());
   CHECK(padding_intact(y, 5));
   return y;
 }
@@ -165,6 +167,31 @@ TEST_CASE(
     }
     CHECK(std::sqrt(error / norm) < (exact(impl) && impl.isa != Isa::reference ? 3e-7 : 9e-7));
   }
+}
+
+TEST_CASE("convolution: an epilogue is what its parts do one after the other; a row is asked whether it takes it") {
+  const Case c{{2, 1, 5, 7, 6}, 8, 2, 1, 3};
+  const Tensor x = randn(c.x, 1, DType::f32), w = randn(weight_shape(c), 2, DType::f32), b = randn({8}, 3, DType::f32);
+  const Tensor residual = randn(c.x.with_channels(8), 4, DType::f32, 3),
+               y = padded(c.x.with_channels(8), DType::f32, 5);
+  const ConvolutionDims d = dims_of(c, x, y);
+  const auto prepared = kernels::prepare(d, kernels::Rounding::transformed, Context::current(), Device::cpu,
+                                         {.after = kernels::Activation::silu, .bias = true, .residual = true});
+  kernels::pack_and_run<float>(prepared, x.data<float>(), kernels::forward_weights<float>(d, w.data<float>()),
+                               {.after = kernels::Activation::silu,
+                                .bias = {b.data<float>()},
+                                .residual = {residual.data<float>(), residual.row_stride()}},
+                               y.data<float>());
+  CHECK(padding_intact(y, 5));
+  const Tensor want = Tensor::empty(y.shape());
+  kernels::convolution_forward(x, w, b, 2, want, kernels::Rounding::direct);
+  kernels::activation_forward(want, kernels::Activation::silu, want);
+  kernels::add_forward(want, residual, want);
+  CHECK(max_difference(y, want) < 1e-5);
+  CHECK(error_of([&] {
+          kernels::prepare(d, kernels::Rounding::direct, Context::current(), Device::cpu,
+                           {.before = kernels::Activation::gelu});
+        }).starts_with("[kernels] no implementation"));
 }
 
 TEST_CASE("convolution: any number of threads gives the same bits") {

@@ -1,5 +1,5 @@
-#include "kernels/convolution/weight_gradient.h"
-#include "kernels/convolution/weight_gradient_reference.h"
+#include "kernels/convolution/weight_gradient/reference.h"
+#include "kernels/convolution/weight_gradient/weight_gradient.h"
 #include "tests/support/testing.h"
 
 using namespace lgms;
@@ -163,9 +163,10 @@ TEST_CASE("convolution_weight_gradient: wrong shapes throw and name the argument
   CHECK(error(Tensor::zeros({4, 6}), dy, 2, dw, {}) == op + "x: expected [N, D, H, W, C], got [4, 6]");
   CHECK(error(x, Tensor::zeros({1, 1, 4, 5, 4}), 2, dw, {}) ==
         op + "dy: expected [1, 1, 4, 4, 4], got [1, 1, 4, 5, 4]");
-  CHECK(error(x, dy, 4, dw, {}) == op + "groups: expected a divisor of 6 and 4, got 4");
-  CHECK(error(x, dy, 1, dw, {}) == op + "dweight: expected [4, 6, k...], got [4, 3, 3, 3]");
-  CHECK(error(x, dy, 2, Tensor::zeros({4, 3, 2, 2}), {}) == op + "dweight: expected odd windows, got [4, 3, 2, 2]");
+  CHECK(error(x, dy, 4, dw, {}) == op + "groups: expected a divisor of 6, got 4");
+  CHECK(error(x, dy, 1, dw, {}) ==
+        op + "dweight: expected dense [Cout, 6, k...], Cout a multiple of 1, got [4, 3, 3, 3]");
+  CHECK(error(x, dy, 2, Tensor::zeros({4, 3, 2, 2}), {}) == op + "dweight: expected odd k, got [4, 3, 2, 2]");
   CHECK(error(x, dy, 2, Tensor::zeros({4, 3, 3, 3}, DType::f64), {}) == op + "dweight: expected f32, got f64");
   CHECK(error(x, dy, 2, dw, Tensor::zeros({3})) == op + "dbias: expected [4], got [3]");
 }

@@ -74,7 +74,8 @@ void ProbabilitySpool::add(const Size3& at, const TensorView& p) {
 
 Tensor ProbabilitySpool::volume(const VolumeGrid& grid, const std::array<int, 3>& axes, int64_t label) const {
   const NativeFrame frame = native_frame(grid, axes);
-  const Tensor volume = Tensor::full({grid.native[0], grid.native[1], grid.native[2], 1}, label == 0 ? 1 : 0);
+  const Tensor volume = Tensor::empty(Device::cpu, {grid.native[0], grid.native[1], grid.native[2], 1});
+  volume.fill(label == 0 ? 1 : 0);
   const int descriptor = files_[static_cast<size_t>(label)].number;
   if (::lseek(descriptor, 0, SEEK_SET) < 0) fail_with(folder_, "read");
   std::vector<float> line;

@@ -4,8 +4,9 @@
 set -eu
 packages="g++ cmake ninja-build libeigen3-dev libstb-dev zlib1g-dev nlohmann-json3-dev libcli11-dev doctest-dev
 libbenchmark-dev"
-# A test compares with nibabel, and clang compiles everything once more: not where they are missing, but always in CI.
-[ -z "${CI:-}" ] || packages="$packages python3-nibabel clang"
+# A test compares with nibabel, clang compiles everything once more, and the format is looked at: not where these are
+# missing, but always in CI.
+[ -z "${CI:-}" ] || packages="$packages python3-nibabel clang clang-format"
 
 if ! command -v apt-get > /dev/null; then
   echo "setup: no apt-get here. Needed (Debian's names): $(echo $packages). Going on in the hope that they are there." >&2

@@ -1,11 +1,14 @@
 #!/bin/sh
-# Sets up, builds, and runs every test; then the quick ones once more under the address and undefined-behaviour
+# Sets up, looks at the format, builds, and runs every test; then the quick ones once more under the address and undefined-behaviour
 # sanitizers, and compiled by clang where that is installed; then what has threads under the thread sanitizer. Arguments
 # go to ctest: tools/test.sh -R convolution
 set -eu
 cd "$(dirname "$0")/.."
 ./tools/setup.sh
 jobs=$(nproc)
+
+echo "== format"
+./tools/format.sh --check
 
 echo "== every test"
 cmake --preset release

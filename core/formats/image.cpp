@@ -87,12 +87,12 @@ Picture picture_of(std::span<const T> samples, const Shape& shape, int white) {
   Picture picture{{}, 8 * sizeof(T), samples.empty() ? 0 : *std::max_element(samples.begin(), samples.end())};
   if constexpr (sizeof(T) == 1)
     if (white == 0) {
-      picture.pixels = Tensor::empty(shape, DType::u8);
+      picture.pixels = Tensor::empty(Device::cpu, shape, DType::u8);
       std::copy(samples.begin(), samples.end(), picture.pixels.data<uint8_t>());
       return picture;
     }
   if (white == 0) white = full;
-  picture.pixels = Tensor::empty(shape);
+  picture.pixels = Tensor::empty(Device::cpu, shape);
   std::transform(samples.begin(), samples.end(), picture.pixels.data<float>(), [white](T sample) {
     return static_cast<float>(std::min<int>(sample, white) * 255) / static_cast<float>(white);
   });

@@ -398,7 +398,7 @@ Volume read_volume(Inflated& in, const std::string& name, uint64_t most) {
     in.read_all(std::span(buffer).first(n), "header extensions");
     left -= n;
   }
-  volume.voxels = Tensor::empty({h.size[0], h.size[1], h.size[2], 1});
+  volume.voxels = Tensor::empty(Device::cpu, {h.size[0], h.size[1], h.size[2], 1});
   float* values = volume.voxels.data<float>();
   for (uint64_t done = 0; done < voxels; done += chunk) {
     const uint64_t n = std::min(chunk, voxels - done);

@@ -148,7 +148,7 @@ Tensor Checkpoint::tensor_of(const std::string& name, const PickleValue* value) 
                "\": the file repeats its tensors too often; it is damaged");
   budget_ -= numel * element;
 
-  const Tensor tensor = Tensor::empty(Shape(*extents), dtype);
+  const Tensor tensor = Tensor::empty(Device::cpu, Shape(*extents), dtype);
   uint8_t* into = bytes_of(tensor).data();
   std::vector<int64_t> index(extents->size());
   uint64_t source = static_cast<uint64_t>(offset->integer);

@@ -75,7 +75,7 @@ void Json::write(std::string& out, int indent, int depth) const {
   const auto line = [&](int level) {
     if (indent < 0) return;
     out += '\n';
-    out.append(static_cast<size_t>(indent * level), ' ');
+    out.append(static_cast<size_t>(indent) * static_cast<size_t>(level), ' ');
   };
   switch (kind_) {
     case Kind::null: out += "null"; return;

@@ -95,7 +95,7 @@ Tensor tensor_of(const Entry& entry, std::span<const uint8_t> bytes) {
                       : entry.type == "F64"  ? DType::f64
                       : entry.type[0] == 'I' ? DType::i64
                                              : DType::u8;
-  Tensor tensor = Tensor::empty(entry.shape, dtype);
+  Tensor tensor = Tensor::empty(Device::cpu, entry.shape, dtype);
   if (entry.type != "I32") {
     std::copy(bytes.begin(), bytes.end(), bytes_of(tensor).begin());
     return tensor;
@@ -176,7 +176,7 @@ void write_safetensors(const std::filesystem::path& path, std::span<const NamedT
                        const Metadata& metadata) {
   Metadata all = metadata;
   uint32_t checksum = 0;
-  for (const auto& [name, tensor] : tensors) checksum = crc32(bytes_of(tensor.dense()), checksum);
+  for (const auto& [name, tensor] : tensors) checksum = crc32(bytes_of(tensor.to(Device::cpu).dense()), checksum);
   all[kChecksumKey] = checksum_text(checksum);
   for (const auto& [key, value] : all) {
     expect_utf8(key);
@@ -205,7 +205,7 @@ void write_safetensors(const std::filesystem::path& path, std::span<const NamedT
   const uint64_t header_bytes = header.size();
   file.write({reinterpret_cast<const uint8_t*>(&header_bytes), sizeof header_bytes});
   file.write(header);
-  for (const auto& [name, tensor] : tensors) file.write(bytes_of(tensor.dense()));
+  for (const auto& [name, tensor] : tensors) file.write(bytes_of(tensor.to(Device::cpu).dense()));
   file.commit();
 }
 

@@ -32,7 +32,7 @@ void cut_of(const TensorView& x, const Size3& origin, const Tensor& y, Outside o
 Tensor cut(const TensorView& x, const Size3& origin, const Size3& size, Outside outside) {
   check(x.shape().rank() == 4 && x.numel() > 0, ErrorKind::usage, "[cut] x: expected [D, H, W, C] with voxels, got ",
         x.shape());
-  const Tensor y = Tensor::empty({size[0], size[1], size[2], x.channels()}, x.dtype());
+  const Tensor y = Tensor::empty(Device::cpu, {size[0], size[1], size[2], x.channels()}, x.dtype());
   switch (x.dtype()) {
     case DType::f32: cut_of<float>(x, origin, y, outside); break;
     case DType::f64: cut_of<double>(x, origin, y, outside); break;

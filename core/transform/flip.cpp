@@ -29,7 +29,7 @@ Tensor rot90(const TensorView& x, int k) {
 
 Tensor reverse_channels(const Tensor& x) {
   expect_image("reverse_channels", x);
-  const Tensor y = Tensor::empty(x.shape(), x.dtype());
+  const Tensor y = Tensor::empty(Device::cpu, x.shape(), x.dtype());
   const int64_t c = x.channels();
   for (int64_t k = 0; k < c; ++k) copy(x.slice(k, 1), y.slice(c - 1 - k, 1));
   return y;

@@ -15,7 +15,7 @@ void transpose(const T* in, T* out, int64_t n, int64_t c, int64_t s) {
 
 Tensor transposed(const Tensor& x, const Shape& shape, int64_t n, int64_t c, int64_t s) {
   const Tensor from = x.dense();
-  Tensor into = Tensor::empty(shape, x.dtype());
+  Tensor into = Tensor::empty(Device::cpu, shape, x.dtype());
   switch (x.dtype()) {
     case DType::f32: transpose(from.data<float>(), into.data<float>(), n, c, s); break;
     case DType::f64: transpose(from.data<double>(), into.data<double>(), n, c, s); break;

@@ -23,7 +23,7 @@ Tensor normalise(const TensorView& x, std::span<const float> mean, std::span<con
         " values each, got ", mean.size(), " and ", std.size());
   check(x.dtype() == DType::f32 || x.dtype() == DType::u8, ErrorKind::usage, "[normalise] x: expected f32 or u8, got ",
         x.dtype());
-  const Tensor y = Tensor::empty(x.shape());
+  const Tensor y = Tensor::empty(Device::cpu, x.shape());
   if (x.dtype() == DType::f32)
     normalise_of<float>(x, mean, std, y.data<float>());
   else
@@ -33,7 +33,7 @@ Tensor normalise(const TensorView& x, std::span<const float> mean, std::span<con
 
 Tensor divide_by_255(const TensorView& x) {
   expect_float_image("divide_by_255", x);
-  const Tensor y = Tensor::empty(x.shape());
+  const Tensor y = Tensor::empty(Device::cpu, x.shape());
   y.copy_from(x);
   for (float& v : y.span<float>()) v /= 255.0f;
   return y;

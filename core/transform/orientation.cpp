@@ -7,49 +7,6 @@
 #include "core/transform/voxels.h"
 
 namespace lgms::transform {
-namespace {
-
-using Matrix = std::array<std::array<double, 3>, 3>;
-
-// The inverse's transpose: the cofactors over the determinant.
-Matrix inverse_transposed(const Matrix& m) {
-  Matrix result;
-  double determinant = 0;
-  for (size_t i = 0; i < 3; ++i)
-    for (size_t j = 0; j < 3; ++j) {
-      const size_t a = (i + 1) % 3, b = (i + 2) % 3, c = (j + 1) % 3, d = (j + 2) % 3;
-      result[i][j] = m[a][c] * m[b][d] - m[a][d] * m[b][c];
-      if (i == 0) determinant += m[0][j] * result[0][j];
-    }
-  for (auto& row : result)
-    for (double& v : row) v /= determinant;
-  return result;
-}
-
-// The rotation (or reflection) closest to the affine's axes, each of length 1: X <- (X + X^-T) / 2, Newton's iteration
-// for the polar decomposition (Higham 1986), doubles its digits with every step once it is near.
-Matrix directions(const Affine& affine) {
-  const auto spacing = spacing_of(affine);
-  Matrix m;
-  for (size_t i = 0; i < 3; ++i)
-    for (size_t j = 0; j < 3; ++j) m[i][j] = affine[i][j] / spacing[2 - j];
-  constexpr int most = 100;
-  for (int step = 0; step < most; ++step) {
-    const Matrix other = inverse_transposed(m);
-    double moved = 0;
-    for (size_t i = 0; i < 3; ++i)
-      for (size_t j = 0; j < 3; ++j) {
-        const double next = (m[i][j] + other[i][j]) / 2;
-        moved = std::max(moved, std::abs(next - m[i][j]));
-        m[i][j] = next;
-      }
-    if (moved < 1e-15) break;
-  }
-  return m;
-}
-
-}  // namespace
-
 Orientation Orientation::inverse() const {
   Orientation result;
   for (size_t a = 0; a < 3; ++a) {
@@ -62,7 +19,7 @@ Orientation Orientation::inverse() const {
 
 Orientation to_ras(const Affine& affine) {
   check(!is_singular(affine), ErrorKind::usage, "[to_ras] affine: expected three independent axes");
-  Matrix m = directions(affine);
+  auto m = directions_of(affine);
   const auto certainty = [&](size_t column) {
     return std::max({std::abs(m[0][column]), std::abs(m[1][column]), std::abs(m[2][column])});
   };
@@ -106,7 +63,7 @@ Tensor reorient(const TensorView& x, const Orientation& orientation) {
     start += (out[a] - 1) * step[a];
     step[a] = -step[a];
   }
-  const Tensor y = Tensor::empty({out[0], out[1], out[2], c}, x.dtype());
+  const Tensor y = Tensor::empty(Device::cpu, {out[0], out[1], out[2], c}, x.dtype());
   with_type(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     parallel_ranges(out[0] * out[1], 1 + 16384 / (out[2] * c), [&](int64_t first, int64_t last, int) {

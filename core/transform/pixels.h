@@ -30,7 +30,7 @@ void gather_pixels_of(const TensorView& x, const TensorView& y, const Source& so
 // y [h, w, C] of x's type, where pixel (i, j) of y is pixel source(i, j) = std::pair{row, column} of x.
 template <class Source>
 Tensor gather_pixels(const TensorView& x, int64_t h, int64_t w, const Source& source) {
-  const Tensor y = Tensor::empty({h, w, x.channels()}, x.dtype());
+  const Tensor y = Tensor::empty(Device::cpu, {h, w, x.channels()}, x.dtype());
   switch (x.dtype()) {
     case DType::f32: gather_pixels_of<float>(x, y, source); break;
     case DType::f64: gather_pixels_of<double>(x, y, source); break;

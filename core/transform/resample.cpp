@@ -76,7 +76,7 @@ Tensor resample_linear_slab(const TensorView& x, int64_t x_first, int64_t source
   const int64_t height = x.shape()[1], width = x.shape()[2], c = x.channels(), ld = x.row_stride();
   std::vector<Tap> columns;
   for (int64_t k = 0; k < size[2]; ++k) columns.push_back(tap(k, width, size[2]));
-  const Tensor y = Tensor::empty({last - first, size[1], size[2], c});
+  const Tensor y = Tensor::empty(Device::cpu, {last - first, size[1], size[2], c});
   const int64_t rows = (last - first) * size[1];
   parallel_ranges(rows, 1 + 16384 / (size[2] * c), [&](int64_t first_row, int64_t last_row, int) {
     // A source row, of both planes and both heights; its last voxel ends with its C channels, not with the stride.
@@ -107,7 +107,7 @@ Tensor resample_nearest(const TensorView& x, const Size3& size) {
   };
   std::vector<int64_t> columns;
   for (int64_t k = 0; k < size[2]; ++k) columns.push_back(source(k, 2) * x.row_stride());
-  const Tensor y = Tensor::empty({size[0], size[1], size[2], c}, x.dtype());
+  const Tensor y = Tensor::empty(Device::cpu, {size[0], size[1], size[2], c}, x.dtype());
   with_type(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     parallel_ranges(size[0] * size[1], 1 + 16384 / (size[2] * c), [&](int64_t first, int64_t last, int) {

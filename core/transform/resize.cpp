@@ -36,7 +36,7 @@ Tensor resize_bilinear(const TensorView& x, int64_t h, int64_t w) {
   expect_float_image("resize_bilinear", x);
   expect_size("resize_bilinear", x, h, w);
   const int64_t c = x.channels(), ld = x.row_stride();
-  const Tensor y = Tensor::empty({h, w, c});
+  const Tensor y = Tensor::empty(Device::cpu, {h, w, c});
   const auto columns = taps(x.shape()[1], w);
   float* into = y.data<float>();
   for (const Tap& row : taps(x.shape()[0], h)) {
@@ -65,7 +65,7 @@ Tensor resize_nearest(const TensorView& x, int64_t h, int64_t w, Nearest rule) {
 
 Tensor round_to_8_bits(const TensorView& x) {
   expect_float_image("round_to_8_bits", x);
-  const Tensor y = Tensor::empty(x.shape());
+  const Tensor y = Tensor::empty(Device::cpu, x.shape());
   y.copy_from(x);
   for (float& v : y.span<float>()) v = std::min(255.0f, std::max(0.0f, std::floor(v + 0.5f)));
   return y;

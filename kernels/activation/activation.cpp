@@ -7,37 +7,40 @@ namespace {
 
 constexpr ActivationImpl impls[] = {
 #if LGMS_X86
-    {"avx512", Isa::avx512, activation_forward_avx512, activation_backward_avx512},
-    {"avx2", Isa::avx2, activation_forward_avx2, activation_backward_avx2},
+    {"avx512", Device::cpu, Isa::avx512, activation_forward_avx512, activation_backward_avx512},
+    {"avx2", Device::cpu, Isa::avx2, activation_forward_avx2, activation_backward_avx2},
 #endif
-    {"generic", Isa::generic, activation_forward_generic, activation_backward_generic},
-    {"reference", Isa::reference, activation_forward_reference<float>, activation_backward_reference<float>}};
+    {"generic", Device::cpu, Isa::generic, activation_forward_generic, activation_backward_generic},
+    {"reference", Device::cpu, Isa::reference, activation_forward_reference<float>,
+     activation_backward_reference<float>}};
 
-// Dense tensors are one long row, cut anywhere: run(dims, first element of x, of dy, of the result).
-template <class Run>
-void over_rows(const TensorView& x, const TensorView& dy, Activation kind, const TensorView& y, const Run& run) {
-  const bool dense = x.is_dense() && dy.is_dense() && y.is_dense();
-  const int64_t c = x.channels(), units = dense ? x.numel() : x.rows();
-  parallel_ranges(units, dense ? 16384 : 1 + 16384 / std::max<int64_t>(c, 1), [&](int64_t first, int64_t last, int) {
-    if (dense)
-      run(ActivationDims{1, last - first, 0, 0, 0, kind}, first, first, first);
-    else
-      run(ActivationDims{last - first, c, x.row_stride(), y.row_stride(), dy.row_stride(), kind},
-          first * x.row_stride(), first * dy.row_stride(), first * y.row_stride());
-  });
+bool is_dense(const ActivationDims& d) {
+  return d.rows <= 1 || (d.ldx == d.c && d.ldy == d.c && (d.lddy == 0 || d.lddy == d.c));
+}
+
+// Dense tensors are one long row, cut anywhere: body(dims, first element of x, of dy, of the result).
+template <class Body>
+void over_rows(const ActivationDims& d, const Body& body) {
+  const bool dense = is_dense(d);
+  parallel_ranges(dense ? d.rows * d.c : d.rows, dense ? 16384 : 1 + 16384 / std::max<int64_t>(d.c, 1),
+                  [&](int64_t first, int64_t last, int) {
+                    if (dense)
+                      body(ActivationDims{1, last - first, 0, 0, 0, d.kind}, first, first, first);
+                    else
+                      body(ActivationDims{last - first, d.c, d.ldx, d.ldy, d.lddy, d.kind}, first * d.ldx,
+                           first * d.lddy, first * d.ldy);
+                  });
 }
 
 template <class T, class Run>
-void forward(const TensorView& x, Activation kind, const TensorView& y, Run* run) {
-  over_rows(x, x, kind, y, [&](const ActivationDims& d, int64_t at_x, int64_t, int64_t at_y) {
-    run(d, x.data<T>() + at_x, y.data<T>() + at_y);
-  });
+void forward(const ActivationDims& all, const T* x, T* y, Run* run) {
+  over_rows(all, [&](const ActivationDims& d, int64_t at_x, int64_t, int64_t at_y) { run(d, x + at_x, y + at_y); });
 }
 
 template <class T, class Run>
-void backward(const TensorView& x, const TensorView& dy, Activation kind, const TensorView& dx, Run* run) {
-  over_rows(x, dy, kind, dx, [&](const ActivationDims& d, int64_t at_x, int64_t at_dy, int64_t at_dx) {
-    run(d, x.data<T>() + at_x, dy.data<T>() + at_dy, dx.data<T>() + at_dx);
+void backward(const ActivationDims& all, const T* x, const T* dy, T* dx, Run* run) {
+  over_rows(all, [&](const ActivationDims& d, int64_t at_x, int64_t at_dy, int64_t at_dx) {
+    run(d, x + at_x, dy + at_dy, dx + at_dx);
   });
 }
 
@@ -45,24 +48,35 @@ void backward(const TensorView& x, const TensorView& dy, Activation kind, const 
 
 std::span<const ActivationImpl> activation_impls() { return impls; }
 
+PreparedActivation prepare(const ActivationDims& d, const Context& context, Device device) {
+  return {&pick(activation_impls(), context, device), d, is_dense(d) ? d.rows * d.c : d.rows};
+}
+
+void run(const PreparedActivation& p, const float* x, float* y) { forward(p.dims, x, y, p.row->forward); }
+
 void activation_forward(const TensorView& x, Activation kind, const TensorView& y) {
   expect_shape("activation", "y", y, x.shape());
-  expect_type("activation", "y", y, x.dtype());
+  expect_like("activation", "y", y, x);
+  const ActivationDims d{x.rows(), x.channels(), x.row_stride(), y.row_stride(), 0, kind};
+  const HostRows host(x.device());
   if (x.dtype() == DType::f64)
-    forward<double>(x, kind, y, activation_forward_reference<double>);
+    forward(d, x.data<double>(), y.data<double>(), activation_forward_reference<double>);
   else
-    forward<float>(x, kind, y, pick(activation_impls()).forward);
+    run(prepare(d, Context::current(), x.device()), x.data<float>(), y.data<float>());
 }
 
 void activation_backward(const TensorView& x, const TensorView& dy, Activation kind, const TensorView& dx) {
   expect_shape("activation", "dy", dy, x.shape());
-  expect_type("activation", "dy", dy, x.dtype());
+  expect_like("activation", "dy", dy, x);
   expect_shape("activation", "dx", dx, x.shape());
-  expect_type("activation", "dx", dx, x.dtype());
+  expect_like("activation", "dx", dx, x);
+  const ActivationDims d{x.rows(), x.channels(), x.row_stride(), dx.row_stride(), dy.row_stride(), kind};
+  const HostRows host(x.device());
   if (x.dtype() == DType::f64)
-    backward<double>(x, dy, kind, dx, activation_backward_reference<double>);
+    backward(d, x.data<double>(), dy.data<double>(), dx.data<double>(), activation_backward_reference<double>);
   else
-    backward<float>(x, dy, kind, dx, pick(activation_impls()).backward);
+    backward(d, x.data<float>(), dy.data<float>(), dx.data<float>(),
+             prepare(d, Context::current(), x.device()).row->backward);
 }
 
 }  // namespace lgms::kernels

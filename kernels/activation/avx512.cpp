@@ -1,12 +1,3 @@
-#include "kernels/activation/math_avx512.h"
+#include "kernels/simd/avx512.h"
 //
-#include "kernels/activation/rows.h"
-
-namespace lgms::kernels {
-
-void activation_forward_avx512(const ActivationDims& d, const float* x, float* y) { forward_rows(d, x, y); }
-void activation_backward_avx512(const ActivationDims& d, const float* x, const float* dy, float* dx) {
-  backward_rows(d, x, dy, dx);
-}
-
-}  // namespace lgms::kernels
+#include "kernels/activation/activation_loops.h"

@@ -1,7 +1,7 @@
 #pragma once
-// The activations and their derivatives over the Vec, Gelu and primitives of the math_*.h that comes before. All in an
-// anonymous namespace: every ISA file has its own copy.
+// The activations and their derivatives over the Vec of the file that includes this.
 #include "kernels/activation/activation.h"
+#include "kernels/simd/math.h"
 
 namespace {
 
@@ -12,23 +12,26 @@ using lgms::kernels::Activation;
 struct Silu {
   Vec::T value, derivative;
   explicit Silu(Vec::T x) {
-    const Vec::T one = Vec::set1(1.f), low = max(Vec::set1(-86.f), x), w = min(Vec::set1(87.f), low);
+    const Vec::T one = Vec::set1(1.f), low = Vec::max(Vec::set1(-86.f), x), w = Vec::min(Vec::set1(87.f), low);
     const ExpMinus e(w);
-    const Vec::T d = Vec::fma(e.p, e.scale, one), s = divide(one, d);
-    value = divide(low, d);
+    const Vec::T d = Vec::fma(e.p, e.scale, one), s = Vec::div(one, d);
+    value = Vec::div(low, d);
     derivative = Vec::mul(s, Vec::fma(w, Vec::sub(one, s), one));
   }
 };
 
 // f(i) for i < V, written out: GCC turns short loops over arrays into copies through the stack.
 template <int V, class F>
-[[gnu::always_inline]] inline void each(const F& f) {
+LGMS_INLINE void each(const F& f) {
   static_assert(V == 1 || V == 4);
   f(0);
   if constexpr (V == 4) f(1), f(2), f(3);
 }
 
-inline Vec::T relu(Vec::T x) { return max(Vec::zero(), x); }
+// x > 0 ? a : b
+inline Vec::T where_positive(Vec::T x, Vec::T a, Vec::T b) { return Vec::select(Vec::greater(x, Vec::zero()), a, b); }
+
+inline Vec::T relu(Vec::T x) { return Vec::max(Vec::zero(), x); }
 
 // x = activation(x), for V vectors.
 template <int V>

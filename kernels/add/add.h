@@ -16,5 +16,8 @@ using AddForward = void(const AddDims&, const float* a, const float* b, float* y
 AddForward add_forward_generic;
 // Implementations in this build, fastest first, reference last.
 std::span<const Impl<AddForward>> add_forward_impls();
+using PreparedAdd = Prepared<Impl<AddForward>, AddDims>;
+PreparedAdd prepare(const AddDims& d, const Context& context, Device device = Device::cpu);
+void run(const PreparedAdd& p, const float* a, const float* b, float* y);
 
 }  // namespace lgms::kernels

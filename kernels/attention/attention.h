@@ -43,10 +43,12 @@ using AttentionForward = void(const AttentionDims& d, int64_t first, int64_t las
 using AttentionBackward = void(const AttentionDims& d, int64_t first, int64_t last, const float* qkv, const float* y,
                                const float* statistics, const float* dy, float* dqkv, float* scratch);
 int64_t attention_scratch(const AttentionDims& d);
-// What attention_forward takes from the current context while it runs, f32.
-int64_t attention_forward_bytes(const AttentionDims& d);
 // Implementations in this build, fastest first, reference last.
 std::span<const Impl<AttentionForward>> attention_forward_impls();
 std::span<const Impl<AttentionBackward>> attention_backward_impls();
+using PreparedAttention = Prepared<Impl<AttentionForward>, AttentionDims>;
+PreparedAttention prepare(const AttentionDims& d, const Context& context, Device device = Device::cpu);
+// scratch: p.scratch_bytes, 64-byte aligned.
+void run(const PreparedAttention& p, const float* qkv, float* y, float* statistics, float* scratch);
 
 }  // namespace lgms::kernels

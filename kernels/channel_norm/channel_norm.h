@@ -11,8 +11,7 @@
 
 namespace lgms::kernels {
 
-struct ChannelNorm {
-  Activation before = Activation::none, after = Activation::none;
+struct NormSets {
   int64_t channels_per_set = 1;
   bool over_images = false;
 };
@@ -21,21 +20,25 @@ struct ChannelNorm {
 // undefined (1 and 0). All throw Error{usage} on shapes or types that do not fit; outputs are overwritten.
 
 // mean, variance: [M, C]. Right also where |mean| >> std: sums are taken around a pivot.
-void channel_norm_statistics(const TensorView& x, const ChannelNorm& norm, const TensorView& mean,
+void channel_norm_statistics(const TensorView& x, Activation before, const NormSets& sets, const TensorView& mean,
                              const TensorView& variance);
-// What that takes from the context while it runs, for a dense f32 x.
-int64_t channel_norm_statistics_bytes(const Shape& x);
-// 1 / sqrt(variance + eps), f64.
+// 1 / sqrt(variance + eps) as f64 [M, C]; variance: [M, C], or [C] as a running one is, of any floating type.
 Tensor reciprocal_deviation(const Tensor& variance, double eps);
-// mean, rstd: [M, C], M = 1 or N. residual may be undefined; y may be x or residual.
-void channel_norm_forward(const TensorView& x, const ChannelNorm& norm, const TensorView& mean, const TensorView& rstd,
-                          const TensorView& gamma, const TensorView& beta, const TensorView& residual,
-                          const TensorView& y);
+// A running mean [C] of any floating type as a table [1, C].
+Tensor mean_table(const Tensor& running_mean);
+// running = (1 - momentum) * running + momentum * batch, of [C] and [1, C]; the batch's variance unbiased, by
+// values / (values - 1); batches, i64 of one element, counts up. Each of the three may be undefined.
+void update_running_statistics(const TensorView& running_mean, const TensorView& running_variance,
+                               const TensorView& batches, const TensorView& mean, const TensorView& variance,
+                               int64_t values, double momentum);
+// mean, rstd: [M, C], M = 1 or N. y may be x or the epilogue's residual.
+void channel_norm_forward(const TensorView& x, const TensorView& mean, const TensorView& rstd, const TensorView& gamma,
+                          const TensorView& beta, const Epilogue<TensorView>& epilogue, const TensorView& y);
 // Gradients for dy (dresidual is dy itself); undefined ones are not computed. constant_statistics: mean and rstd do not
 // depend on x (batch norm in evaluation). dx may be dy or x.
-void channel_norm_backward(const TensorView& x, const TensorView& dy, const ChannelNorm& norm, const TensorView& mean,
-                           const TensorView& rstd, const TensorView& gamma, const TensorView& beta,
-                           bool constant_statistics, const TensorView& dx, const TensorView& dgamma,
+void channel_norm_backward(const TensorView& x, const TensorView& dy, const NormSets& sets, const TensorView& mean,
+                           const TensorView& rstd, const TensorView& gamma, const TensorView& beta, Activation before,
+                           Activation after, bool constant_statistics, const TensorView& dx, const TensorView& dgamma,
                            const TensorView& dbeta);
 
 // What a kernel is handed: rows of one image. ldx: of x; ldy: of y or dx; ldr: of residual or dy.
@@ -60,11 +63,27 @@ struct ChannelNormKernels {
 };
 struct ChannelNormImpl {
   const char* name;
+  Device device;
   Isa isa;
   const ChannelNormKernels<float>* run;
 };
 // Implementations in this build, fastest first, reference last.
 std::span<const ChannelNormImpl> channel_norm_impls();
+
+// A whole pass: s pixels in each of n images. over_images: one row of statistics for all of them.
+struct NormDims {
+  int64_t n, s, c, ldx, ldy, ldr = 0;  // ldr: 0 without a residual
+  Activation before = Activation::none, after = Activation::none;
+  NormSets sets = {};
+  int64_t m() const { return sets.over_images ? 1 : n; }
+};
+using PreparedNorm = Prepared<ChannelNormImpl, NormDims>;
+// scratch_bytes is what the larger of both movements takes.
+PreparedNorm prepare(const NormDims& d, const Context& context, Device device = Device::cpu);
+// mean, variance, rstd: [m, c]. gamma, beta, residual may be null. scratch: p.scratch_bytes, 64-byte aligned.
+void run_statistics(const PreparedNorm& p, const float* x, double* mean, double* variance, void* scratch);
+void run(const PreparedNorm& p, const float* x, const double* mean, const double* rstd, const float* gamma,
+         const float* beta, const float* residual, float* y, void* scratch);
 extern const ChannelNormKernels<float> channel_norm_generic, channel_norm_avx2, channel_norm_avx512;
 
 }  // namespace lgms::kernels

@@ -36,73 +36,83 @@ void combine_moments(const ChannelNormWalk& walk, const T* partials, int64_t ima
   }
 }
 
+ChannelNormWalk walk_of(const NormDims& d) { return {d.n, d.s, d.c, d.ldx == d.c}; }
+
 template <class T>
 int64_t partial_bytes(const ChannelNormWalk& walk) {
-  return walk.pieces() * 3 * walk.c * static_cast<int64_t>(sizeof(T));
+  return aligned_bytes<T>(walk.pieces() * 3 * walk.c);
+}
+
+}  // namespace
+
+// The partials of blocks, then mean and sum of squared deviations of every image.
+template <class T>
+int64_t norm_statistics_bytes(const NormDims& d) {
+  return partial_bytes<T>(walk_of(d)) + aligned_bytes<double>(2 * d.n * d.c);
 }
 
 template <class T>
-void statistics(const TensorView& x, const ChannelNorm& norm, const TensorView& mean, const TensorView& variance) {
-  if (x.numel() == 0) {
-    for (const TensorView& t : {mean, variance})
-      for (double& v : t.span<double>()) v = 0;
+void norm_statistics(const NormDims& d, const T* x, double* mean, double* variance, void* scratch,
+                     const ChannelNormKernels<T>& kernels) {
+  const int64_t n = d.n, c = d.c, per_set = d.sets.channels_per_set;
+  if (n * d.s * c == 0) {
+    std::fill_n(mean, d.m() * c, 0.);
+    std::fill_n(variance, d.m() * c, 0.);
     return;
   }
-  const ChannelNormWalk walk(x.shape(), x.is_dense());
-  const auto& allocator = Context::current().allocator();
-  const Scratch memory(allocator, partial_bytes<T>(walk));
-  T* partials = memory.as<T>();
-  const auto& run = kernels_of<T>();
+  const ChannelNormWalk walk = walk_of(d);
+  T* const partials = static_cast<T*>(scratch);
   walk.run([&](int64_t piece, int64_t, int64_t first, int64_t rows) {
-    run.moments(walk.dims(rows, norm, x, x, x), x.data<T>() + first * walk.stride(x), partials + piece * 3 * walk.c);
+    kernels.moments(walk.dims(rows, d.before, Activation::none, d.ldx, d.ldx, d.ldx), x + first * walk.stride(d.ldx),
+                    partials + piece * 3 * walk.c);
   });
-
-  const int64_t n = walk.n, c = x.channels(), per_set = norm.channels_per_set;
-  std::vector<double> means(static_cast<size_t>(n * c)), deviations(means);
+  double* const means = reinterpret_cast<double*>(static_cast<char*>(scratch) + partial_bytes<T>(walk));
+  double* const deviations = means + n * c;
   Context::current().parallel(n, [&](int64_t image, int) {
-    combine_moments(walk, partials, image, means.data() + image * c, deviations.data() + image * c);
+    combine_moments(walk, partials, image, means + image * c, deviations + image * c);
   });
   const double s = static_cast<double>(walk.s * walk.join);
-  const int64_t images = norm.over_images ? n : 1;
+  const int64_t images = d.sets.over_images ? n : 1;
   const double count = static_cast<double>(images * per_set);
-  for (int64_t m = 0; m < mean.shape()[0]; ++m)
+  for (int64_t m = 0; m < d.m(); ++m)
     for (int64_t first = 0; first < c; first += per_set) {
       double mu = 0, sum = 0;
       for (int64_t image = m; image < m + images; ++image)
         for (int64_t i = first; i < first + per_set; ++i) mu += means[image * c + i] / count;
       for (int64_t image = m; image < m + images; ++image)
         for (int64_t i = first; i < first + per_set; ++i) {
-          const double d = means[image * c + i] - mu;
-          sum += deviations[image * c + i] / s + d * d;
+          const double off = means[image * c + i] - mu;
+          sum += deviations[image * c + i] / s + off * off;
         }
       for (int64_t i = first; i < first + per_set; ++i) {
-        mean.data<double>()[m * c + i] = mu;
-        variance.data<double>()[m * c + i] = sum / count;
+        mean[m * c + i] = mu;
+        variance[m * c + i] = sum / count;
       }
     }
 }
 
-}  // namespace
+template int64_t norm_statistics_bytes<float>(const NormDims&);
+template int64_t norm_statistics_bytes<double>(const NormDims&);
+template void norm_statistics(const NormDims&, const float*, double*, double*, void*, const ChannelNormKernels<float>&);
+template void norm_statistics(const NormDims&, const double*, double*, double*, void*,
+                              const ChannelNormKernels<double>&);
 
-int64_t channel_norm_statistics_bytes(const Shape& x) { return partial_bytes<float>(ChannelNormWalk(x, true)); }
-
-Tensor reciprocal_deviation(const Tensor& variance, double eps) {
-  const Tensor rstd = Tensor::empty(variance.shape(), DType::f64);
-  for (size_t i = 0; i < rstd.span<double>().size(); ++i)
-    rstd.span<double>()[i] = 1 / std::sqrt(variance.span<double>()[i] + eps);
-  return rstd;
-}
-
-void channel_norm_statistics(const TensorView& x, const ChannelNorm& norm, const TensorView& mean,
+void channel_norm_statistics(const TensorView& x, Activation before, const NormSets& sets, const TensorView& mean,
                              const TensorView& variance) {
-  expect_norm(x, norm);
-  const int64_t m = norm.over_images ? 1 : x.shape()[0];
-  expect_table("mean", mean, m, x.channels());
-  expect_table("variance", variance, m, x.channels());
+  expect_sets(x, sets);
+  const int64_t m = sets.over_images ? 1 : x.shape()[0];
+  expect_table("mean", mean, m, x);
+  expect_table("variance", variance, m, x);
+  const NormDims d = norm_dims(x, x, {}, before, Activation::none, sets);
+  const HostRows host(x.device());
+  const auto run_as = [&]<class T>(const ChannelNormKernels<T>& kernels) {
+    const Scratch scratch(Context::current().allocator(), norm_statistics_bytes<T>(d));
+    norm_statistics(d, x.data<T>(), mean.data<double>(), variance.data<double>(), scratch.as<void>(), kernels);
+  };
   if (x.dtype() == DType::f64)
-    statistics<double>(x, norm, mean, variance);
+    run_as(kernels_of<double>(x.device()));
   else
-    statistics<float>(x, norm, mean, variance);
+    run_as(kernels_of<float>(x.device()));
 }
 
 }  // namespace lgms::kernels

@@ -8,11 +8,11 @@
 namespace lgms::kernels {
 
 template <class T>
-const ChannelNormKernels<T>& kernels_of() {
+const ChannelNormKernels<T>& kernels_of(Device device) {
   if constexpr (std::is_same_v<T, double>)
     return channel_norm_reference<double>;
   else
-    return *pick(channel_norm_impls()).run;
+    return *pick(channel_norm_impls(), Context::current(), device).run;
 }
 
 // How a pass walks its tensors: images cut into blocks of rows. Where all of them are dense, `join` rows are seen as
@@ -21,7 +21,8 @@ struct ChannelNormWalk {
   int64_t n, s, c, join = 1;  // s, c: rows of an image and channels, both after joining
   Blocks blocks;              // of an image
 
-  ChannelNormWalk(const Shape& x, bool dense) : n(x[0]), s(n == 0 ? 0 : x.rows() / n), c(x.channels()) {
+  // images, pixels: of an image; dense: all tensors are.
+  ChannelNormWalk(int64_t images, int64_t pixels, int64_t channels, bool dense) : n(images), s(pixels), c(channels) {
     if (dense && c < 64) {
       while ((join * c) % 16 != 0 || join * c < 64) ++join;
       if (s % join != 0) join = 1;
@@ -42,11 +43,10 @@ struct ChannelNormWalk {
       body(piece, image, image * s + first, blocks.last(block) - first);
     });
   }
-  // Elements from one (joined) row of t to the next.
-  int64_t stride(const TensorView& t) const { return join > 1 ? c : t.row_stride(); }
-  ChannelNormDims dims(int64_t rows, const ChannelNorm& norm, const TensorView& x, const TensorView& y,
-                       const TensorView& r) const {
-    return {rows, c, stride(x), stride(y), stride(r), norm.before, norm.after};
+  // Elements from one (joined) row to the next.
+  int64_t stride(int64_t row_stride) const { return join > 1 ? c : row_stride; }
+  ChannelNormDims dims(int64_t rows, Activation before, Activation after, int64_t ldx, int64_t ldy, int64_t ldr) const {
+    return {rows, c, stride(ldx), stride(ldy), stride(ldr), before, after};
   }
 };
 
@@ -54,14 +54,10 @@ struct ChannelNormWalk {
 // behind, which shift and offset take along.
 template <class T>
 struct ChannelNormTables {
-  Scratch memory;
+  T* memory;  // of bytes()
   int64_t m, c, join;
-  ChannelNormTables(int64_t rows, int64_t channels, int64_t repeats)
-      : memory(Context::current().allocator(), rows * channels * repeats * 5 * static_cast<int64_t>(sizeof(T))),
-        m(rows),
-        c(channels),
-        join(repeats) {}
-  T* row(int64_t table, int64_t r) const { return memory.as<T>() + (table * m + r) * c * join; }
+  static int64_t bytes(int64_t m, const ChannelNormWalk& walk) { return aligned_bytes<T>(5 * m * walk.c); }
+  T* row(int64_t table, int64_t r) const { return memory + (table * m + r) * c * join; }
   void set(int64_t table, int64_t r, int64_t channel, double value) const {
     for (int64_t j = 0; j < join; ++j) row(table, r)[j * c + channel] = static_cast<T>(value);
   }
@@ -82,16 +78,27 @@ struct ChannelNormTables {
   }
 };
 
+// Of whole passes; scratch: norm_statistics_bytes<T>, norm_apply_bytes<T>.
+template <class T>
+int64_t norm_statistics_bytes(const NormDims& d);
+template <class T>
+void norm_statistics(const NormDims& d, const T* x, double* mean, double* variance, void* scratch,
+                     const ChannelNormKernels<T>& kernels);
+
 template <class T>
 const T* data_or_null(const TensorView& t) {
   return t.defined() ? t.data<T>() : nullptr;
 }
 
+NormDims norm_dims(const TensorView& x, const TensorView& y, const TensorView& residual, Activation before,
+                   Activation after, const NormSets& sets);
+
 // The checks of an entry. mean: [1, C] or [N, C]; gamma, beta, dgamma, dbeta: [C] or undefined.
-void expect_norm(const TensorView& x, const ChannelNorm& norm);
-void expect_like(const char* argument, const TensorView& t, const TensorView& x);
+void expect_sets(const TensorView& x, const NormSets& sets);
+void expect_same(const char* argument, const TensorView& t, const TensorView& x);
 void expect_channels(const char* argument, const TensorView& t, const TensorView& x);
-void expect_table(const char* argument, const TensorView& t, int64_t m, int64_t c);
+// A table [m, C] of f64 where x is.
+void expect_table(const char* argument, const TensorView& t, int64_t m, const TensorView& x);
 void expect_affine(const TensorView& x, const TensorView& mean, const TensorView& rstd, const TensorView& gamma,
                    const TensorView& beta);
 

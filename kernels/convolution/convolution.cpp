@@ -1,8 +1,8 @@
 #include "kernels/convolution/convolution.h"
 
-#include "kernels/convolution/direct.h"
+#include "kernels/convolution/forward/direct.h"
+#include "kernels/convolution/forward/winograd.h"
 #include "kernels/convolution/reference.h"
-#include "kernels/convolution/winograd.h"
 
 namespace lgms::kernels {
 namespace {
@@ -10,9 +10,11 @@ namespace {
 template <int lanes>
 constexpr ConvolutionImpl<float> direct(const char* name, Isa isa, ConvolutionRun* run) {
   return {name,
+          Device::cpu,
           isa,
           Rounding::direct,
           direct_accepts,
+          bias_alone,
           direct_packed_size<lanes>,
           direct_pack_units<lanes>,
           direct_pack<lanes>,
@@ -24,9 +26,11 @@ constexpr ConvolutionImpl<float> direct(const char* name, Isa isa, ConvolutionRu
 template <int lanes>
 constexpr ConvolutionImpl<float> pointwise(const char* name, Isa isa, ConvolutionRun* run) {
   return {name,
+          Device::cpu,
           isa,
           Rounding::direct,
           pointwise_accepts,
+          bias_alone,
           direct_packed_size<lanes>,
           direct_pack_units<lanes>,
           direct_pack<lanes>,
@@ -38,9 +42,11 @@ constexpr ConvolutionImpl<float> pointwise(const char* name, Isa isa, Convolutio
 template <int lanes>
 constexpr ConvolutionImpl<float> winograd(const char* name, Isa isa, ConvolutionPack* pack, ConvolutionRun* run) {
   return {name,
+          Device::cpu,
           isa,
           Rounding::transformed,
           winograd_accepts,
+          bias_alone,
           winograd_packed_size<lanes>,
           winograd_pack_units<lanes>,
           pack,
@@ -68,34 +74,22 @@ int64_t grain(const ConvolutionDims& d, int64_t units) {
   return 1 + 1'000'000 / std::max<int64_t>(work, 1);
 }
 
-const ConvolutionImpl<float>& pick_for(const ConvolutionDims& d, Rounding rounding) {
-  return pick(convolution_impls(),
-              [&](const ConvolutionImpl<float>& impl) { return impl.rounding <= rounding && impl.accepts(d); });
-}
-
-// Packed weights, then the scratch of each thread.
-template <class T>
-struct ScratchOf {
-  int64_t packed, each;
-  ScratchOf(const ConvolutionImpl<T>& impl, const ConvolutionDims& d)
-      : packed(bytes(impl.packed_size(d))), each(bytes(impl.scratch_size(d))) {}
-  static int64_t bytes(int64_t elements) { return (elements * int64_t{sizeof(T)} + 63) / 64 * 64; }
-  int64_t total() const { return packed + each * Context::current().threads(); }
-};
-
-void run(const ConvolutionDims& d, const TensorView& x, const TensorView& weight, const TensorView& bias,
-         const TensorView& y, bool turned, Rounding rounding) {
-  const auto run_as = [&]<class T>(const ConvolutionImpl<T>& impl) {
+// turned: the data gradient, whose dims have cin and cout swapped.
+void convolve(const ConvolutionDims& d, const TensorView& x, const TensorView& weight, const TensorView& bias,
+              const TensorView& y, bool turned, Rounding rounding) {
+  const Context& context = Context::current();
+  const HostRows host(x.device());
+  const auto run_as = [&]<class T>(const PreparedConvolution<T>& p) {
     ConvolutionDims forward = d;
     if (turned) std::swap(forward.cin, forward.cout);
-    run_convolution<T>(impl, d, x.data<T>(),
-                       turned ? turned_weights<T>(forward, weight.data<T>()) : forward_weights<T>(d, weight.data<T>()),
-                       bias.defined() ? bias.data<T>() : nullptr, y.data<T>());
+    const T* const w = weight.data<T>();
+    pack_and_run<T>(p, x.data<T>(), turned ? turned_weights<T>(forward, w) : forward_weights<T>(d, w),
+                    {.bias = {bias.defined() ? bias.data<T>() : nullptr}}, y.data<T>());
   };
   if (x.dtype() == DType::f64)
-    run_as(convolution_reference_impl<double>);
+    run_as(prepare(d, convolution_reference_impl<double>, context));
   else
-    run_as(pick_for(d, rounding));
+    run_as(prepare(d, rounding, context, x.device()));
 }
 
 }  // namespace
@@ -103,25 +97,60 @@ void run(const ConvolutionDims& d, const TensorView& x, const TensorView& weight
 std::span<const ConvolutionImpl<float>> convolution_impls() { return impls; }
 
 template <class T>
-void run_convolution(const ConvolutionImpl<T>& impl, const ConvolutionDims& d, const T* x,
-                     const ConvolutionWeights<T>& weights, const T* bias, T* y) {
-  if (d.rows() == 0 || d.cout == 0) return;
-  Context& context = Context::current();
-  const ScratchOf<T> bytes(impl, d);
-  const int64_t packed_bytes = bytes.packed, scratch_bytes = bytes.each;
-  const Scratch memory(context.allocator(), bytes.total());
-  T* const packed = memory.as<T>();
-  parallel_ranges(impl.pack_units(d), 1 + impl.pack_units(d) * 65536 / std::max<int64_t>(packed_bytes, 1),
-                  [&](int64_t first, int64_t last, int) { impl.pack(d, first, last, weights, packed); });
-  const int64_t units = impl.units(d);
-  parallel_ranges(units, grain(d, units), [&](int64_t first, int64_t last, int worker) {
-    impl.run(d, first, last, x, packed, bias, y, packed + (packed_bytes + scratch_bytes * worker) / int64_t{sizeof(T)});
+PreparedConvolution<T> prepare(const ConvolutionDims& d, const ConvolutionImpl<T>& row, const Context& context) {
+  if (d.rows() == 0 || d.cout == 0) return {&row, d};
+  return {&row, d, row.units(d), aligned_bytes<T>(row.packed_size(d)),
+          aligned_bytes<T>(row.scratch_size(d)) * context.threads()};
+}
+PreparedConvolution<float> prepare(const ConvolutionDims& d, Rounding rounding, const Context& context, Device device,
+                                   const Epilogue<bool>& epilogue) {
+  return prepare(d,
+                 pick(convolution_impls(), context, device,
+                      [&](const ConvolutionImpl<float>& row) {
+                        return row.rounding <= rounding && row.accepts(d) && row.fuses(epilogue);
+                      }),
+                 context);
+}
+
+template <class T>
+void pack(const PreparedConvolution<T>& p, const ConvolutionWeights<T>& weights, T* packed) {
+  if (p.units == 0) return;
+  const int64_t units = p.row->pack_units(p.dims);
+  parallel_ranges(units, 1 + units * 65536 / std::max<int64_t>(p.packed_bytes, 1),
+                  [&](int64_t first, int64_t last, int) { p.row->pack(p.dims, first, last, weights, packed); });
+}
+
+template <class T>
+void run(const PreparedConvolution<T>& p, const T* x, const T* packed, const Epilogue<Strided<T>>& epilogue, T* y,
+         T* scratch) {
+  if (p.units == 0) return;
+  const int64_t step = aligned_bytes<T>(p.row->scratch_size(p.dims)) / int64_t{sizeof(T)};  // from worker to worker
+  parallel_ranges(p.units, grain(p.dims, p.units), [&](int64_t first, int64_t last, int worker) {
+    p.row->run(p.dims, first, last, x, packed, epilogue, y, scratch + step * worker);
   });
 }
-template void run_convolution(const ConvolutionImpl<float>&, const ConvolutionDims&, const float*,
-                              const ConvolutionWeights<float>&, const float*, float*);
-template void run_convolution(const ConvolutionImpl<double>&, const ConvolutionDims&, const double*,
-                              const ConvolutionWeights<double>&, const double*, double*);
+
+template <class T>
+void pack_and_run(const PreparedConvolution<T>& p, const T* x, const ConvolutionWeights<T>& weights,
+                  const Epilogue<Strided<T>>& epilogue, T* y) {
+  const Scratch memory(Context::current().allocator(), p.bytes());
+  T* const packed = memory.as<T>();
+  pack(p, weights, packed);
+  run<T>(p, x, packed, epilogue, y, packed + p.packed_bytes / int64_t{sizeof(T)});
+}
+
+template void pack_and_run(const PreparedConvolution<float>&, const float*, const ConvolutionWeights<float>&,
+                           const Epilogue<Strided<float>>&, float*);
+template void pack_and_run(const PreparedConvolution<double>&, const double*, const ConvolutionWeights<double>&,
+                           const Epilogue<Strided<double>>&, double*);
+template PreparedConvolution<double> prepare(const ConvolutionDims&, const ConvolutionImpl<double>&, const Context&);
+template PreparedConvolution<float> prepare(const ConvolutionDims&, const ConvolutionImpl<float>&, const Context&);
+template void pack(const PreparedConvolution<float>&, const ConvolutionWeights<float>&, float*);
+template void pack(const PreparedConvolution<double>&, const ConvolutionWeights<double>&, double*);
+template void run(const PreparedConvolution<float>&, const float*, const float*, const Epilogue<Strided<float>>&,
+                  float*, float*);
+template void run(const PreparedConvolution<double>&, const double*, const double*, const Epilogue<Strided<double>>&,
+                  double*, double*);
 
 ConvolutionDims convolution_dims(const char* op, const TensorView& x, const TensorView& weight, int64_t groups,
                                  const TensorView& y, bool dx, bool dweight, bool dy) {
@@ -138,9 +167,9 @@ ConvolutionDims convolution_dims(const char* op, const TensorView& x, const Tens
             k[1] == s[4] / groups && weight.is_dense(),
         weight_name, "dense [Cout, ", s[4] / groups, ", k...], Cout a multiple of ", groups, ", got ", k);
   for (int axis = 2; axis < k.rank(); ++axis) usage(k[axis] % 2 == 1, weight_name, "odd k, got ", k);
-  expect_type(op, weight_name, weight, x.dtype());
+  expect_like(op, weight_name, weight, x);
   expect_shape(op, y_name, y, s.with_channels(k[0]));
-  expect_type(op, y_name, y, x.dtype());
+  expect_like(op, y_name, y, x);
   return {s[0],
           s[1],
           s[2],
@@ -160,20 +189,16 @@ void convolution_forward(const TensorView& x, const TensorView& weight, const Te
   const ConvolutionDims d = convolution_dims("convolution", x, weight, groups, y);
   if (bias.defined()) {
     expect_shape("convolution", "bias", bias, {d.cout});
-    expect_type("convolution", "bias", bias, x.dtype());
+    expect_like("convolution", "bias", bias, x);
   }
-  run(d, x, weight, bias, y, false, rounding);
-}
-
-int64_t convolution_forward_bytes(const ConvolutionDims& d, Rounding rounding) {
-  return d.rows() == 0 || d.cout == 0 ? 0 : ScratchOf<float>(pick_for(d, rounding), d).total();
+  convolve(d, x, weight, bias, y, false, rounding);
 }
 
 void convolution_data_gradient(const TensorView& dy, const TensorView& weight, int64_t groups, const TensorView& dx) {
   ConvolutionDims d = convolution_dims("convolution", dx, weight, groups, dy, true, false, true);
   std::swap(d.cin, d.cout);
   std::swap(d.ldx, d.ldy);
-  run(d, dy, weight, {}, dx, true, Rounding::transformed);
+  convolve(d, dy, weight, {}, dx, true, Rounding::transformed);
 }
 
 }  // namespace lgms::kernels

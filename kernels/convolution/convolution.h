@@ -4,6 +4,7 @@
 //   dx[n,p,i] = sum over taps t and outputs o of i's group of weight[o,i,t] * dy[n, p - t + k/2, o],
 // so one list of implementations serves both. The weight gradient is in weight_gradient.h.
 #include "kernels/convolution/dims.h"
+#include "kernels/epilogue.h"
 #include "kernels/impl.h"
 
 namespace lgms::kernels {
@@ -21,9 +22,6 @@ void convolution_forward(const TensorView& x, const TensorView& weight, const Te
 // dy: [N,D,H,W,Cout], dx: [N,D,H,W,Cin]; otherwise as above. Overwrites dx.
 void convolution_data_gradient(const TensorView& dy, const TensorView& weight, int64_t groups, const TensorView& dx);
 
-// Bytes of scratch that convolution_forward takes from the current context for f32 tensors of these dims.
-int64_t convolution_forward_bytes(const ConvolutionDims& d, Rounding rounding = Rounding::transformed);
-
 // The dims of a convolution from x to y, after all checks; argument names are prefixed by d where gradient is true.
 ConvolutionDims convolution_dims(const char* op, const TensorView& x, const TensorView& weight, int64_t groups,
                                  const TensorView& y, bool dx = false, bool dweight = false, bool dy = false);
@@ -40,28 +38,47 @@ struct ConvolutionWeights {
 };
 
 // One implementation. Weights are packed first, then any range of units of output is computed from them; both kinds of
-// units depend on dims only. run adds bias unless it is null; scratch belongs to one call of run.
+// units depend on dims only. scratch belongs to one call of run.
 template <class T>
 struct ConvolutionImpl {
   const char* name;
+  Device device;
   Isa isa;
   Rounding rounding;
   bool (*accepts)(const ConvolutionDims&);
+  bool (*fuses)(const Epilogue<bool>&);            // whether it takes these along; the reference takes all but a norm
   int64_t (*packed_size)(const ConvolutionDims&);  // elements
   int64_t (*pack_units)(const ConvolutionDims&);
   void (*pack)(const ConvolutionDims&, int64_t first, int64_t last, const ConvolutionWeights<T>&, T* packed);
   int64_t (*units)(const ConvolutionDims&);
   int64_t (*scratch_size)(const ConvolutionDims&);  // elements
-  void (*run)(const ConvolutionDims&, int64_t first, int64_t last, const T* x, const T* packed, const T* bias, T* y,
-              T* scratch);
+  void (*run)(const ConvolutionDims&, int64_t first, int64_t last, const T* x, const T* packed,
+              const Epilogue<Strided<T>>& epilogue, T* y, T* scratch);
 };
 // Implementations in this build, fastest first, reference last.
 std::span<const ConvolutionImpl<float>> convolution_impls();
 
-// Packs and runs one implementation on all of y, in the threads and memory of the current context.
 template <class T>
-void run_convolution(const ConvolutionImpl<T>& impl, const ConvolutionDims& d, const T* x,
-                     const ConvolutionWeights<T>& weights, const T* bias, T* y);
+using PreparedConvolution = Prepared<ConvolutionImpl<T>, ConvolutionDims>;
+// epilogue: what is to be fused. Where that is more than a bias and row->isa is Isa::reference, no tuned row does it,
+// and it is better left to steps of its own.
+PreparedConvolution<float> prepare(const ConvolutionDims& d, Rounding rounding, const Context& context,
+                                   Device device = Device::cpu, const Epilogue<bool>& epilogue = {.bias = true});
+// The same for one row.
+template <class T>
+PreparedConvolution<T> prepare(const ConvolutionDims& d, const ConvolutionImpl<T>& row, const Context& context);
+// packed, scratch: p.packed_bytes and p.scratch_bytes, 64-byte aligned. The epilogue is of the parts that p was
+// prepared for, or fewer.
+template <class T>
+void pack(const PreparedConvolution<T>& p, const ConvolutionWeights<T>& weights, T* packed);
+template <class T>
+void run(const PreparedConvolution<T>& p, const T* x, const T* packed, const Epilogue<Strided<T>>& epilogue, T* y,
+         T* scratch);
+// Both, with memory of the current context.
+template <class T>
+void pack_and_run(const PreparedConvolution<T>& p, const T* x, const ConvolutionWeights<T>& weights,
+                  const Epilogue<Strided<T>>& epilogue, T* y);
+
 // The weights of a convolution as they lie in memory, and as its data gradient sees them (whose dims have cin and cout
 // swapped). d: the dims of the forward convolution.
 template <class T>

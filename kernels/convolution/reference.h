@@ -1,5 +1,6 @@
 #pragma once
 // The readable convolution. Weights are transposed first, so that the innermost loop runs over neighbouring outputs.
+#include "kernels/activation/reference.h"
 #include "kernels/convolution/convolution.h"
 
 namespace lgms::kernels {
@@ -17,13 +18,13 @@ void convolution_pack_reference(const ConvolutionDims& d, int64_t first, int64_t
 // A unit is one row of w pixels.
 template <class T>
 void convolution_reference(const ConvolutionDims& d, int64_t first, int64_t last, const T* x, const T* packed,
-                           const T* bias, T* y, T*) {
+                           const Epilogue<Strided<T>>& epilogue, T* y, T*) {
   const int64_t cin = d.cin / d.groups, cout = d.cout / d.groups;
   for (int64_t u = first; u < last; ++u) {
     const int64_t h = u % d.h, z = u / d.h % d.d;
     T* const row = y + u * d.w * d.ldy;
     for (int64_t p = 0; p < d.w; ++p)
-      for (int64_t o = 0; o < d.cout; ++o) row[p * d.ldy + o] = bias ? bias[o] : T{0};
+      for (int64_t o = 0; o < d.cout; ++o) row[p * d.ldy + o] = epilogue.bias.data ? epilogue.bias.data[o] : T{0};
     for (int64_t t = 0; t < d.taps(); ++t) {
       const int64_t tx = t % d.kw - d.kw / 2, ty = t / d.kw % d.kh - d.kh / 2, tz = t / d.kw / d.kh - d.kd / 2;
       if (h + ty < 0 || h + ty >= d.h || z + tz < 0 || z + tz >= d.d) continue;  // zeros outside the image
@@ -37,15 +38,24 @@ void convolution_reference(const ConvolutionDims& d, int64_t first, int64_t last
             for (int64_t o = 0; o < cout; ++o) sums[o] += value * weights[o];
           }
     }
+    if (bias_alone({.after = epilogue.after, .residual = epilogue.residual.data != nullptr})) continue;
+    for (int64_t p = 0; p < d.w; ++p)
+      for (int64_t o = 0; o < d.cout; ++o) {
+        T& v = row[p * d.ldy + o];
+        v = activate(epilogue.after, v);
+        if (epilogue.residual.data) v += epilogue.residual.data[(u * d.w + p) * epilogue.residual.ld + o];
+      }
   }
 }
 
 template <class T>
 inline constexpr ConvolutionImpl<T> convolution_reference_impl{
     "reference",
+    Device::cpu,
     Isa::reference,
     Rounding::direct,
     [](const ConvolutionDims&) { return true; },
+    [](const Epilogue<bool>& e) { return e.before == Activation::none; },
     [](const ConvolutionDims& d) { return d.cout / d.groups * d.cin * d.taps(); },
     [](const ConvolutionDims& d) { return d.groups * d.taps(); },
     convolution_pack_reference<T>,

@@ -7,18 +7,18 @@ namespace {
 
 constexpr Impl<DepthwiseForward> forward_impls[] = {
 #if LGMS_X86
-    {"avx512", Isa::avx512, depthwise_forward_avx512},
-    {"avx2", Isa::avx2, depthwise_forward_avx2},
+    {"avx512", Device::cpu, Isa::avx512, depthwise_forward_avx512},
+    {"avx2", Device::cpu, Isa::avx2, depthwise_forward_avx2},
 #endif
-    {"generic", Isa::generic, depthwise_forward_generic},
-    {"reference", Isa::reference, depthwise_forward_reference<float>}};
+    {"generic", Device::cpu, Isa::generic, depthwise_forward_generic},
+    {"reference", Device::cpu, Isa::reference, depthwise_forward_reference<float>}};
 constexpr Impl<DepthwiseWeightGradient> weight_gradient_impls[] = {
 #if LGMS_X86
-    {"avx512", Isa::avx512, depthwise_weight_gradient_avx512},
-    {"avx2", Isa::avx2, depthwise_weight_gradient_avx2},
+    {"avx512", Device::cpu, Isa::avx512, depthwise_weight_gradient_avx512},
+    {"avx2", Device::cpu, Isa::avx2, depthwise_weight_gradient_avx2},
 #endif
-    {"generic", Isa::generic, depthwise_weight_gradient_generic},
-    {"reference", Isa::reference, depthwise_weight_gradient_reference<float>}};
+    {"generic", Device::cpu, Isa::generic, depthwise_weight_gradient_generic},
+    {"reference", Device::cpu, Isa::reference, depthwise_weight_gradient_reference<float>}};
 
 // Checks x, y and the weight's shape, and reads the dims off them.
 DepthwiseDims dims_of(const char* op, const TensorView& x, const TensorView& weight, const char* y_name,
@@ -30,21 +30,22 @@ DepthwiseDims dims_of(const char* op, const TensorView& x, const TensorView& wei
         ErrorKind::usage, "[", op, "] weight: expected [", s[4], ", 1, k, k] or [", s[4],
         ", 1, k, k, k] with odd k, got ", k);
   check(weight.is_dense(), ErrorKind::usage, "[", op, "] weight: expected a dense tensor");
-  expect_type(op, "weight", weight, x.dtype());
+  expect_like(op, "weight", weight, x);
   expect_shape(op, y_name, y, s);
-  expect_type(op, y_name, y, x.dtype());
+  expect_like(op, y_name, y, x);
   return {s[0], s[1], s[2], s[3], s[4], k.rank() == 5 ? k[2] : 1, k[-2], k[-1], x.row_stride(), y.row_stride()};
 }
 
 void expect_bias(const char* op, const char* argument, const TensorView& bias, const TensorView& x) {
   if (!bias.defined()) return;
   expect_shape(op, argument, bias, {x.channels()});
-  expect_type(op, argument, bias, x.dtype());
+  expect_like(op, argument, bias, x);
 }
 
 template <class Run>
-Run* pick_for(std::span<const Impl<Run>> rows, const DepthwiseDims& d) {
-  return pick(rows, [&](const Impl<Run>& row) { return depthwise_accepts(row.isa, d); }).run;
+const Impl<Run>& pick_for(std::span<const Impl<Run>> rows, const DepthwiseDims& d, const Context& context,
+                          Device device) {
+  return pick(rows, context, device, [&](const Impl<Run>& row) { return depthwise_accepts(row.isa, d); });
 }
 
 template <class T>
@@ -53,18 +54,35 @@ int64_t packed_bytes(const DepthwiseDims& d) {
 }
 
 template <class T>
-void run_forward(const DepthwiseDims& d, bool turned, const TensorView& x, const TensorView& weight,
-                 const TensorView& bias, const TensorView& y, DepthwiseForwardOf<T>* run) {
+void pack_weight(const DepthwiseDims& d, const T* weight, bool turned, T* packed) {
   const int64_t taps = d.kd * d.kh * d.kw;
-  const Scratch scratch(Context::current().allocator(), packed_bytes<T>(d));
-  T* packed = scratch.as<T>();
-  const T* w = weight.data<T>();
   for (int64_t c = 0; c < d.c; ++c)
-    for (int64_t t = 0; t < taps; ++t) packed[(turned ? taps - 1 - t : t) * d.c + c] = w[c * taps + t];
-  const int64_t grain = 1 + 65536 / std::max<int64_t>(1, d.w * d.c * taps);
-  parallel_ranges(d.n * d.d * d.h, grain, [&](int64_t first, int64_t last, int) {
-    run(d, first, last, x.data<T>(), packed, bias.defined() ? bias.data<T>() : nullptr, y.data<T>());
-  });
+    for (int64_t t = 0; t < taps; ++t) packed[(turned ? taps - 1 - t : t) * d.c + c] = weight[c * taps + t];
+}
+
+template <class T>
+void run_forward(const DepthwiseDims& d, const T* x, const T* packed, const T* bias, T* y, DepthwiseForwardOf<T>* run) {
+  const int64_t grain = 1 + 65536 / std::max<int64_t>(1, d.w * d.c * d.kd * d.kh * d.kw);
+  parallel_ranges(d.n * d.d * d.h, grain,
+                  [&](int64_t first, int64_t last, int) { run(d, first, last, x, packed, bias, y); });
+}
+
+// The forward pass, or with the weight turned the data gradient.
+void forward(const DepthwiseDims& d, const TensorView& x, const TensorView& weight, bool turned, const TensorView& bias,
+             const TensorView& y) {
+  const Context& context = Context::current();
+  const HostRows host(x.device());
+  if (x.dtype() == DType::f64) {
+    const Scratch packed(context.allocator(), packed_bytes<double>(d));
+    pack_weight(d, weight.data<double>(), turned, packed.as<double>());
+    run_forward(d, x.data<double>(), packed.as<const double>(), bias.defined() ? bias.data<double>() : nullptr,
+                y.data<double>(), depthwise_forward_reference<double>);
+  } else {
+    const PreparedDepthwise p = prepare(d, context, x.device());
+    const Scratch packed(context.allocator(), p.packed_bytes);
+    pack(p, weight.data<float>(), turned, packed.as<float>());
+    run(p, x.data<float>(), packed.as<const float>(), bias.defined() ? bias.data<float>() : nullptr, y.data<float>());
+  }
 }
 
 template <class T>
@@ -94,33 +112,38 @@ bool depthwise_accepts(Isa row, const DepthwiseDims& d) {
   return row == Isa::reference || one || three;
 }
 
-int64_t depthwise_forward_bytes(const DepthwiseDims& d) { return packed_bytes<float>(d); }
+PreparedDepthwise prepare(const DepthwiseDims& d, const Context& context, Device device) {
+  return {&pick_for(depthwise_forward_impls(), d, context, device), d, d.n * d.d * d.h, packed_bytes<float>(d)};
+}
+
+void pack(const PreparedDepthwise& p, const float* weight, bool turned, float* packed) {
+  pack_weight(p.dims, weight, turned, packed);
+}
+
+void run(const PreparedDepthwise& p, const float* x, const float* packed, const float* bias, float* y) {
+  run_forward(p.dims, x, packed, bias, y, p.row->run);
+}
 
 void depthwise_forward(const TensorView& x, const TensorView& weight, const TensorView& bias, const TensorView& y) {
   const DepthwiseDims d = dims_of("depthwise", x, weight, "y", y);
   expect_bias("depthwise", "bias", bias, x);
-  if (x.dtype() == DType::f64)
-    run_forward<double>(d, false, x, weight, bias, y, depthwise_forward_reference<double>);
-  else
-    run_forward<float>(d, false, x, weight, bias, y, pick_for(depthwise_forward_impls(), d));
+  forward(d, x, weight, false, bias, y);
 }
 
 void depthwise_data_gradient(const TensorView& dy, const TensorView& weight, const TensorView& dx) {
-  const DepthwiseDims d = dims_of("depthwise", dy, weight, "dx", dx);
-  if (dy.dtype() == DType::f64)
-    run_forward<double>(d, true, dy, weight, {}, dx, depthwise_forward_reference<double>);
-  else
-    run_forward<float>(d, true, dy, weight, {}, dx, pick_for(depthwise_forward_impls(), d));
+  forward(dims_of("depthwise", dy, weight, "dx", dx), dy, weight, true, {}, dx);
 }
 
 void depthwise_weight_gradient(const TensorView& x, const TensorView& dy, const TensorView& dweight,
                                const TensorView& dbias) {
   const DepthwiseDims d = dims_of("depthwise", x, dweight, "dy", dy);
   expect_bias("depthwise", "dbias", dbias, x);
+  const HostRows host(x.device());
   if (x.dtype() == DType::f64)
     run_weight_gradient<double>(d, x, dy, dweight, dbias, depthwise_weight_gradient_reference<double>);
   else
-    run_weight_gradient<float>(d, x, dy, dweight, dbias, pick_for(depthwise_weight_gradient_impls(), d));
+    run_weight_gradient<float>(d, x, dy, dweight, dbias,
+                               pick_for(depthwise_weight_gradient_impls(), d, Context::current(), x.device()).run);
 }
 
 }  // namespace lgms::kernels

@@ -21,8 +21,6 @@ void depthwise_weight_gradient(const TensorView& x, const TensorView& dy, const 
 struct DepthwiseDims {
   int64_t n, d, h, w, c, kd, kh, kw, ldx, ldy;
 };
-// What depthwise_forward takes from the context while it runs, f32.
-int64_t depthwise_forward_bytes(const DepthwiseDims& d);
 
 // Image rows [first, last) of the n * d * h of y. weight: packed [kd, kh, kw, c]; bias may be null.
 template <class T>
@@ -42,5 +40,11 @@ DepthwiseWeightGradient depthwise_weight_gradient_generic, depthwise_weight_grad
 std::span<const Impl<DepthwiseForward>> depthwise_forward_impls();
 std::span<const Impl<DepthwiseWeightGradient>> depthwise_weight_gradient_impls();
 bool depthwise_accepts(Isa row, const DepthwiseDims& d);
+using PreparedDepthwise = Prepared<Impl<DepthwiseForward>, DepthwiseDims>;
+PreparedDepthwise prepare(const DepthwiseDims& d, const Context& context, Device device = Device::cpu);
+// weight: [c, taps]; turned: with its taps mirrored, as the data gradient has them. packed: p.packed_bytes.
+void pack(const PreparedDepthwise& p, const float* weight, bool turned, float* packed);
+// bias: [c] or null.
+void run(const PreparedDepthwise& p, const float* x, const float* packed, const float* bias, float* y);
 
 }  // namespace lgms::kernels

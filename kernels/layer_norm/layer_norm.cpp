@@ -7,22 +7,22 @@ namespace {
 
 constexpr Impl<LayerNormForward> forward_impls[] = {
 #if LGMS_X86
-    {"avx512", Isa::avx512, layer_norm_forward_avx512},
-    {"avx2", Isa::avx2, layer_norm_forward_avx2},
+    {"avx512", Device::cpu, Isa::avx512, layer_norm_forward_avx512},
+    {"avx2", Device::cpu, Isa::avx2, layer_norm_forward_avx2},
 #endif
-    {"generic", Isa::generic, layer_norm_forward_generic},
-    {"reference", Isa::reference, layer_norm_forward_reference<float>}};
+    {"generic", Device::cpu, Isa::generic, layer_norm_forward_generic},
+    {"reference", Device::cpu, Isa::reference, layer_norm_forward_reference<float>}};
 constexpr Impl<LayerNormBackward> backward_impls[] = {
 #if LGMS_X86
-    {"avx512", Isa::avx512, layer_norm_backward_avx512},
-    {"avx2", Isa::avx2, layer_norm_backward_avx2},
+    {"avx512", Device::cpu, Isa::avx512, layer_norm_backward_avx512},
+    {"avx2", Device::cpu, Isa::avx2, layer_norm_backward_avx2},
 #endif
-    {"generic", Isa::generic, layer_norm_backward_generic},
-    {"reference", Isa::reference, layer_norm_backward_reference<float>}};
+    {"generic", Device::cpu, Isa::generic, layer_norm_backward_generic},
+    {"reference", Device::cpu, Isa::reference, layer_norm_backward_reference<float>}};
 
 void expect(const char* argument, const TensorView& t, const TensorView& x, const Shape& shape) {
   expect_shape("layer_norm", argument, t, shape);
-  expect_type("layer_norm", argument, t, x.dtype());
+  expect_like("layer_norm", argument, t, x);
 }
 
 void expect_x(const TensorView& x, double eps) {
@@ -36,12 +36,11 @@ void expect_x(const TensorView& x, double eps) {
 int64_t grain(int64_t c) { return 1 + 16384 / c; }
 
 template <class T, class Run>
-void forward(LayerNormDims d, const TensorView& x, const TensorView& gamma, const TensorView& beta, const TensorView& y,
-             Run* run) {
+void forward(const LayerNormDims& d, const T* x, const T* gamma, const T* beta, T* y, Run* run) {
   parallel_ranges(d.rows, grain(d.c), [&](int64_t first, int64_t last, int) {
     LayerNormDims range = d;
     range.rows = last - first;
-    run(range, x.data<T>() + first * d.ldx, gamma.data<T>(), beta.data<T>(), y.data<T>() + first * d.ldy);
+    run(range, x + first * d.ldx, gamma, beta, y + first * d.ldy);
   });
 }
 
@@ -74,6 +73,14 @@ void backward(const LayerNormDims& d, const TensorView& x, const TensorView& gam
 std::span<const Impl<LayerNormForward>> layer_norm_forward_impls() { return forward_impls; }
 std::span<const Impl<LayerNormBackward>> layer_norm_backward_impls() { return backward_impls; }
 
+PreparedLayerNorm prepare(const LayerNormDims& d, const Context& context, Device device) {
+  return {&pick(layer_norm_forward_impls(), context, device), d, d.rows};
+}
+
+void run(const PreparedLayerNorm& p, const float* x, const float* gamma, const float* beta, float* y) {
+  forward(p.dims, x, gamma, beta, y, p.row->run);
+}
+
 void layer_norm_forward(const TensorView& x, const TensorView& gamma, const TensorView& beta, double eps,
                         const TensorView& y) {
   expect_x(x, eps);
@@ -81,10 +88,13 @@ void layer_norm_forward(const TensorView& x, const TensorView& gamma, const Tens
   expect("beta", beta, x, {x.channels()});
   expect("y", y, x, x.shape());
   const LayerNormDims d{x.rows(), x.channels(), x.row_stride(), 0, y.row_stride(), eps};
+  const HostRows host(x.device());
   if (x.dtype() == DType::f64)
-    forward<double>(d, x, gamma, beta, y, layer_norm_forward_reference<double>);
+    forward(d, x.data<double>(), gamma.data<double>(), beta.data<double>(), y.data<double>(),
+            layer_norm_forward_reference<double>);
   else
-    forward<float>(d, x, gamma, beta, y, pick(layer_norm_forward_impls()).run);
+    run(prepare(d, Context::current(), x.device()), x.data<float>(), gamma.data<float>(), beta.data<float>(),
+        y.data<float>());
 }
 
 void layer_norm_backward(const TensorView& x, const TensorView& gamma, const TensorView& dy, double eps,
@@ -99,10 +109,12 @@ void layer_norm_backward(const TensorView& x, const TensorView& gamma, const Ten
     expect("dbeta", dbeta, x, {x.channels()});
   }
   const LayerNormDims d{x.rows(), x.channels(), x.row_stride(), dy.row_stride(), dx.row_stride(), eps};
+  const HostRows host(x.device());
   if (x.dtype() == DType::f64)
     backward<double>(d, x, gamma, dy, dx, dgamma, dbeta, layer_norm_backward_reference<double>);
   else
-    backward<float>(d, x, gamma, dy, dx, dgamma, dbeta, pick(layer_norm_backward_impls()).run);
+    backward<float>(d, x, gamma, dy, dx, dgamma, dbeta,
+                    pick(layer_norm_backward_impls(), Context::current(), x.device()).run);
 }
 
 }  // namespace lgms::kernels

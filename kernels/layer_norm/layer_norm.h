@@ -20,5 +20,8 @@ void layer_norm_backward(const TensorView& x, const TensorView& gamma, const Ten
 // Implementations in this build, fastest first, reference last.
 std::span<const Impl<LayerNormForward>> layer_norm_forward_impls();
 std::span<const Impl<LayerNormBackward>> layer_norm_backward_impls();
+using PreparedLayerNorm = Prepared<Impl<LayerNormForward>, LayerNormDims>;
+PreparedLayerNorm prepare(const LayerNormDims& d, const Context& context, Device device = Device::cpu);
+void run(const PreparedLayerNorm& p, const float* x, const float* gamma, const float* beta, float* y);
 
 }  // namespace lgms::kernels

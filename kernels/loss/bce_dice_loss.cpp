@@ -10,8 +10,9 @@ namespace {
 constexpr const char* kOp = "bce_dice_loss";
 constexpr double kSmooth = 1e-5;
 constexpr BceDiceImpl impls[] = {
-    {"generic", Isa::generic, bce_dice_loss_forward_generic, bce_dice_loss_backward_generic},
-    {"reference", Isa::reference, bce_dice_loss_forward_reference<float>, bce_dice_loss_backward_reference<float>}};
+    {"generic", Device::cpu, Isa::generic, bce_dice_loss_forward_generic, bce_dice_loss_backward_generic},
+    {"reference", Device::cpu, Isa::reference, bce_dice_loss_forward_reference<float>,
+     bce_dice_loss_backward_reference<float>}};
 
 Blocks blocks_per_image(const TensorView& x) {
   const int64_t n = x.shape()[0], rows = n == 0 ? 0 : x.rows() / n;
@@ -71,11 +72,11 @@ void expect_operands(const TensorView& logits, const TensorView& target, const T
   check(logits.numel() > 0, ErrorKind::usage, "[bce_dice_loss] logits: expected at least one element, got ",
         logits.shape());
   expect_shape(kOp, "target", target, logits.shape());
-  expect_type(kOp, "target", target, logits.dtype());
+  expect_like(kOp, "target", target, logits);
   expect_shape(kOp, "sums", sums, {logits.shape()[0], 2});
   expect_type(kOp, "sums", sums, DType::f64);
   check(loss.numel() == 1, ErrorKind::usage, "[bce_dice_loss] ", scalar, ": expected one element, got ", loss.shape());
-  expect_type(kOp, scalar, loss, logits.dtype());
+  expect_like(kOp, scalar, loss, logits);
 }
 
 }  // namespace
@@ -85,21 +86,25 @@ std::span<const BceDiceImpl> bce_dice_loss_impls() { return impls; }
 void bce_dice_loss_forward(const TensorView& logits, const TensorView& target, const TensorView& loss,
                            const TensorView& sums) {
   expect_operands(logits, target, sums, "loss", loss);
+  const HostRows host(logits.device());
   if (logits.dtype() == DType::f64)
     forward<double>(logits, target, loss, sums, bce_dice_loss_forward_reference<double>);
   else
-    forward<float>(logits, target, loss, sums, pick(bce_dice_loss_impls()).forward);
+    forward<float>(logits, target, loss, sums,
+                   pick(bce_dice_loss_impls(), Context::current(), logits.device()).forward);
 }
 
 void bce_dice_loss_backward(const TensorView& logits, const TensorView& target, const TensorView& sums,
                             const TensorView& dloss, const TensorView& dlogits) {
   expect_operands(logits, target, sums, "dloss", dloss);
   expect_shape(kOp, "dlogits", dlogits, logits.shape());
-  expect_type(kOp, "dlogits", dlogits, logits.dtype());
+  expect_like(kOp, "dlogits", dlogits, logits);
+  const HostRows host(logits.device());
   if (logits.dtype() == DType::f64)
     backward<double>(logits, target, sums, dloss, dlogits, bce_dice_loss_backward_reference<double>);
   else
-    backward<float>(logits, target, sums, dloss, dlogits, pick(bce_dice_loss_impls()).backward);
+    backward<float>(logits, target, sums, dloss, dlogits,
+                    pick(bce_dice_loss_impls(), Context::current(), logits.device()).backward);
 }
 
 }  // namespace lgms::kernels

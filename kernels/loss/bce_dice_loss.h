@@ -27,6 +27,7 @@ using BceDiceBackward = void(const BceDiceDims&, const float* logits, const floa
                              float* dlogits);
 struct BceDiceImpl {
   const char* name;
+  Device device;
   Isa isa;
   BceDiceForward* forward;
   BceDiceBackward* backward;

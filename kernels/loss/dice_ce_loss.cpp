@@ -10,8 +10,9 @@ namespace {
 constexpr const char* kOp = "dice_ce_loss";
 constexpr double kSmooth = 1e-6;
 constexpr DiceCeImpl impls[] = {
-    {"generic", Isa::generic, dice_ce_loss_forward_generic, dice_ce_loss_backward_generic},
-    {"reference", Isa::reference, dice_ce_loss_forward_reference<float>, dice_ce_loss_backward_reference<float>}};
+    {"generic", Device::cpu, Isa::generic, dice_ce_loss_forward_generic, dice_ce_loss_backward_generic},
+    {"reference", Device::cpu, Isa::reference, dice_ce_loss_forward_reference<float>,
+     dice_ce_loss_backward_reference<float>}};
 
 Blocks blocks_per_image(const TensorView& x) {
   const int64_t rows = x.rows() / x.shape()[0];
@@ -34,6 +35,9 @@ void over_blocks(const TensorView& x, const Body& body) {
 template <class T, class Run>
 void forward(const TensorView& x, const int64_t* labels, const TensorView& loss, const TensorView& sums, Run* run) {
   const int64_t n = x.shape()[0], c = x.channels(), count = blocks_per_image(x).count, size = 2 * c + 1;
+  for (int64_t i = 0; i < x.rows(); ++i)
+    check(labels[i] >= 0 && labels[i] < c, ErrorKind::data, "[dice_ce_loss] labels: expected 0 to ", c - 1, ", got ",
+          labels[i]);
   std::vector<double> partials(static_cast<size_t>(n * count * size));
   over_blocks<T>(x, [&](int64_t piece, int64_t, int64_t first, int64_t rows, T* scratch) {
     double* partial = partials.data() + piece * size;
@@ -41,7 +45,7 @@ void forward(const TensorView& x, const int64_t* labels, const TensorView& loss,
         partial + 2 * c);
   });
   double ce = 0, dice = 0;
-  for (double& v : sums.span<double>()) v = 0;
+  std::fill_n(sums.data<double>(), n * 2 * c, 0.);
   for (int64_t image = 0; image < n; ++image) {
     double* sum = sums.data<double>() + image * 2 * c;
     for (int64_t piece = image * count; piece < (image + 1) * count; ++piece) {
@@ -59,7 +63,7 @@ void backward(const TensorView& x, const int64_t* labels, const TensorView& sums
               const TensorView& dx, Run* run) {
   const int64_t n = x.shape()[0], c = x.channels();
   const double scale = *dloss.data<T>();
-  std::vector<double> factors(sums.span<double>().begin(), sums.span<double>().end());
+  std::vector<double> factors(sums.data<double>(), sums.data<double>() + n * 2 * c);
   for (int64_t image = 0; image < n; ++image)
     for (int64_t i = 0; i < c; ++i) {
       double &a = factors[image * 2 * c + i], &b = factors[(image * 2 + 1) * c + i];
@@ -85,10 +89,8 @@ void expect_operands(const TensorView& logits, const TensorView& labels, const T
   expect_shape(kOp, "sums", sums, {x[0], 2, x[4]});
   expect_type(kOp, "sums", sums, DType::f64);
   check(loss.numel() == 1, ErrorKind::usage, "[dice_ce_loss] ", scalar, ": expected one element, got ", loss.shape());
-  expect_type(kOp, scalar, loss, logits.dtype());
-  for (const int64_t label : labels.span<int64_t>())
-    check(label >= 0 && label < x[4], ErrorKind::data, "[dice_ce_loss] labels: expected 0 to ", x[4] - 1, ", got ",
-          label);
+  expect_like(kOp, scalar, loss, logits);
+  check(labels.is_dense(), ErrorKind::usage, "[dice_ce_loss] labels: expected a dense tensor");
 }
 
 }  // namespace
@@ -99,22 +101,25 @@ void dice_ce_loss_forward(const TensorView& logits, const TensorView& labels, co
                           const TensorView& sums) {
   expect_operands(logits, labels, sums, "loss", loss);
   const int64_t* l = labels.data<int64_t>();
+  const HostRows host(logits.device());
   if (logits.dtype() == DType::f64)
     forward<double>(logits, l, loss, sums, dice_ce_loss_forward_reference<double>);
   else
-    forward<float>(logits, l, loss, sums, pick(dice_ce_loss_impls()).forward);
+    forward<float>(logits, l, loss, sums, pick(dice_ce_loss_impls(), Context::current(), logits.device()).forward);
 }
 
 void dice_ce_loss_backward(const TensorView& logits, const TensorView& labels, const TensorView& sums,
                            const TensorView& dloss, const TensorView& dlogits) {
   expect_operands(logits, labels, sums, "dloss", dloss);
   expect_shape(kOp, "dlogits", dlogits, logits.shape());
-  expect_type(kOp, "dlogits", dlogits, logits.dtype());
+  expect_like(kOp, "dlogits", dlogits, logits);
   const int64_t* l = labels.data<int64_t>();
+  const HostRows host(logits.device());
   if (logits.dtype() == DType::f64)
     backward<double>(logits, l, sums, dloss, dlogits, dice_ce_loss_backward_reference<double>);
   else
-    backward<float>(logits, l, sums, dloss, dlogits, pick(dice_ce_loss_impls()).backward);
+    backward<float>(logits, l, sums, dloss, dlogits,
+                    pick(dice_ce_loss_impls(), Context::current(), logits.device()).backward);
 }
 
 }  // namespace lgms::kernels

@@ -30,6 +30,7 @@ using DiceCeBackward = void(const DiceCeDims&, const T* logits, const int64_t* l
                             T* scratch, T* dlogits);
 struct DiceCeImpl {
   const char* name;
+  Device device;
   Isa isa;
   DiceCeForward<float>* forward;
   DiceCeBackward<float>* backward;

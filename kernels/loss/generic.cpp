@@ -1,9 +1,10 @@
 // From the reference: four elements (or pixels) at a time, our own exp and log; sums in float over at most 1024 numbers
 // a lane, then in double.
-#include "kernels/activation/math_generic.h"
+#include "kernels/simd/generic.h"
 //
 #include "kernels/loss/bce_dice_loss.h"
 #include "kernels/loss/dice_ce_loss.h"
+#include "kernels/simd/math.h"
 
 namespace {
 
@@ -16,8 +17,8 @@ Vec::T log_ratio(Vec::T t) {
 
 // log(x) for normal x >= 1.
 Vec::T log_of(Vec::T x) {
-  const Bits exponents = ((Bits)x >> 23) - 127;
-  const Vec::T m = (Vec::T)(((Bits)x & 0x7fffff) | 0x3f800000);
+  const Vec::Bits exponents = ((Vec::Bits)x >> 23) - 127;
+  const Vec::T m = (Vec::T)(((Vec::Bits)x & 0x7fffff) | 0x3f800000);
   return __builtin_convertvector(exponents, Vec::T) * 0.693147182f + log_ratio((m - 1) / (m + 1));
 }
 
@@ -25,8 +26,8 @@ Vec::T log_of(Vec::T x) {
 struct Sigmoid {
   Vec::T s, softplus;
   explicit Sigmoid(Vec::T x) {
-    const Vec::T e = ExpMinus(min(Vec::set1(87.f), abs(x))).value(), inverse = 1 / (1 + e);
-    s = where_positive(x, inverse, e * inverse);
+    const Vec::T e = ExpMinus(Vec::min(Vec::set1(87.f), Vec::abs(x))).value(), inverse = 1 / (1 + e);
+    s = Vec::select(x > 0, inverse, e * inverse);
     softplus = log_ratio(e / (2 + e));
   }
 };
@@ -49,9 +50,9 @@ struct Pixels {
 // p[c] = softmax over the channels of four pixels; returns log(sum exp(x)).
 Vec::T softmax(const Pixels& pixels, const float* x, long channels, Vec::T* p) {
   Vec::T most = pixels.load(x), sum = Vec::zero();
-  for (long c = 1; c < channels; ++c) most = max(most, pixels.load(x + c));
+  for (long c = 1; c < channels; ++c) most = Vec::max(most, pixels.load(x + c));
   for (long c = 0; c < channels; ++c) {
-    p[c] = ExpMinus(min(Vec::set1(87.f), most - pixels.load(x + c))).value();
+    p[c] = ExpMinus(Vec::min(Vec::set1(87.f), most - pixels.load(x + c))).value();
     sum += p[c];
   }
   const Vec::T inverse = 1 / sum;
@@ -77,7 +78,7 @@ void bce_dice_loss_forward_generic(const BceDiceDims& dims, const float* logits,
         const Sigmoid f(x);
         inter += f.s * t;
         both += live * (f.s + t);
-        bce += live * (max(Vec::zero(), x) - x * t + f.softplus);
+        bce += live * (Vec::max(Vec::zero(), x) - x * t + f.softplus);
       }
       sums[0] += total(inter), sums[1] += total(both), sums[2] += total(bce);
     }

@@ -7,34 +7,31 @@ namespace {
 
 constexpr Impl<MaxPoolForward> forward_impls[] = {
 #if LGMS_X86
-    {"avx512", Isa::avx512, max_pool_forward_avx512},
-    {"avx2", Isa::avx2, max_pool_forward_avx2},
+    {"avx512", Device::cpu, Isa::avx512, max_pool_forward_avx512},
+    {"avx2", Device::cpu, Isa::avx2, max_pool_forward_avx2},
 #endif
-    {"generic", Isa::generic, max_pool_forward_generic},
-    {"reference", Isa::reference, max_pool_forward_reference<float>}};
+    {"generic", Device::cpu, Isa::generic, max_pool_forward_generic},
+    {"reference", Device::cpu, Isa::reference, max_pool_forward_reference<float>}};
 constexpr Impl<MaxPoolBackward> backward_impls[] = {
 #if LGMS_X86
-    {"avx512", Isa::avx512, max_pool_backward_avx512},
-    {"avx2", Isa::avx2, max_pool_backward_avx2},
+    {"avx512", Device::cpu, Isa::avx512, max_pool_backward_avx512},
+    {"avx2", Device::cpu, Isa::avx2, max_pool_backward_avx2},
 #endif
-    {"generic", Isa::generic, max_pool_backward_generic},
-    {"reference", Isa::reference, max_pool_backward_reference<float>}};
+    {"generic", Device::cpu, Isa::generic, max_pool_backward_generic},
+    {"reference", Device::cpu, Isa::reference, max_pool_backward_reference<float>}};
 
-// d, h, w: of x; window_d: 1 or 2.
-struct MaxPoolDims {
-  int64_t n, d, h, w, c, window_d, ldx, ldy;
-  int64_t units() const { return n * (d / window_d) * (h / 2); }  // lines of y along W
-  MaxPoolLine line() const {
-    MaxPoolLine l{w / 2, c, ldx, ldy, 4 * window_d, {}};
-    for (int64_t tap = 0; tap < l.taps; ++tap) l.offset[tap] = ((tap / 4 * h + tap / 2 % 2) * w + tap % 2) * ldx;
-    return l;
-  }
-  // The pixel of x where a line's first window starts.
-  int64_t pixel(int64_t unit) const {
-    const int64_t oh = unit % (h / 2), od = unit / (h / 2) % (d / window_d), image = unit / (h / 2 * (d / window_d));
-    return ((image * d + od * window_d) * h + 2 * oh) * w;
-  }
-};
+// Lines of y along W.
+int64_t units_of(const MaxPoolDims& d) { return d.n * (d.d / d.window_d) * (d.h / 2); }
+MaxPoolLine line_of(const MaxPoolDims& d) {
+  MaxPoolLine l{d.w / 2, d.c, d.ldx, d.ldy, 4 * d.window_d, {}};
+  for (int64_t tap = 0; tap < l.taps; ++tap) l.offset[tap] = ((tap / 4 * d.h + tap / 2 % 2) * d.w + tap % 2) * d.ldx;
+  return l;
+}
+// The pixel of x where a line's first window starts.
+int64_t pixel_of(const MaxPoolDims& d, int64_t unit) {
+  const int64_t down = d.h / 2, deep = d.d / d.window_d;
+  return ((unit / (down * deep) * d.d + unit / down % deep * d.window_d) * d.h + 2 * (unit % down)) * d.w;
+}
 
 MaxPoolDims dims_of(const TensorView& x, const char* x_name, int rank, const TensorView& y, const char* y_name,
                     const TensorView& index) {
@@ -43,7 +40,7 @@ MaxPoolDims dims_of(const TensorView& x, const char* x_name, int rank, const Ten
   const Shape& s = x.shape();
   const MaxPoolDims d{s[0], s[1], s[2], s[3], s[4], rank - 1, x.row_stride(), y.row_stride()};
   expect_shape("max_pool", y_name, y, {d.n, d.d / d.window_d, d.h / 2, d.w / 2, d.c});
-  expect_type("max_pool", y_name, y, x.dtype());
+  expect_like("max_pool", y_name, y, x);
   if (index.defined()) {
     expect_shape("max_pool", "index", index, y.shape());
     expect_type("max_pool", "index", index, DType::u8);
@@ -63,17 +60,16 @@ void zero(const TensorView& t) {
 // each(line, pixel of x, pixel of y)
 template <class Each>
 void for_lines(const MaxPoolDims& d, const Each& each) {
-  const MaxPoolLine l = d.line();
-  parallel_ranges(d.units(), 1 + 16384 / (d.w * d.c + 1), [&](int64_t first, int64_t last, int) {
-    for (int64_t unit = first; unit < last; ++unit) each(l, d.pixel(unit), unit * l.outputs);
+  const MaxPoolLine l = line_of(d);
+  parallel_ranges(units_of(d), 1 + 16384 / (d.w * d.c + 1), [&](int64_t first, int64_t last, int) {
+    for (int64_t unit = first; unit < last; ++unit) each(l, pixel_of(d, unit), unit * l.outputs);
   });
 }
 
 template <class T, class Run>
-void forward(const MaxPoolDims& d, const TensorView& x, const TensorView& y, const TensorView& index, Run* run) {
-  uint8_t* const winners = index.defined() ? index.data<uint8_t>() : nullptr;
+void forward(const MaxPoolDims& d, const T* x, T* y, uint8_t* index, Run* run) {
   for_lines(d, [&](const MaxPoolLine& l, int64_t from, int64_t into) {
-    run(l, x.data<T>() + from * d.ldx, y.data<T>() + into * d.ldy, winners ? winners + into * d.c : nullptr);
+    run(l, x + from * d.ldx, y + into * d.ldy, index ? index + into * d.c : nullptr);
   });
 }
 
@@ -89,22 +85,33 @@ void backward(const MaxPoolDims& d, const TensorView& dy, const TensorView& inde
 std::span<const Impl<MaxPoolForward>> max_pool_forward_impls() { return forward_impls; }
 std::span<const Impl<MaxPoolBackward>> max_pool_backward_impls() { return backward_impls; }
 
+PreparedMaxPool prepare(const MaxPoolDims& d, const Context& context, Device device) {
+  return {&pick(max_pool_forward_impls(), context, device), d, units_of(d)};
+}
+
+void run(const PreparedMaxPool& p, const float* x, float* y, uint8_t* index) {
+  forward(p.dims, x, y, index, p.row->run);
+}
+
 void max_pool_forward(const TensorView& x, int rank, const TensorView& y, const TensorView& index) {
   const MaxPoolDims d = dims_of(x, "x", rank, y, "y", index);
+  uint8_t* const winners = index.defined() ? index.data<uint8_t>() : nullptr;
+  const HostRows host(x.device());
   if (x.dtype() == DType::f64)
-    forward<double>(d, x, y, index, max_pool_forward_reference<double>);
+    forward(d, x.data<double>(), y.data<double>(), winners, max_pool_forward_reference<double>);
   else
-    forward<float>(d, x, y, index, pick(max_pool_forward_impls()).run);
+    run(prepare(d, Context::current(), x.device()), x.data<float>(), y.data<float>(), winners);
 }
 
 void max_pool_backward(const TensorView& dy, const TensorView& index, int rank, const TensorView& dx) {
   check(index.defined(), ErrorKind::usage, "[max_pool] index: expected the one of the forward pass, got none");
   const MaxPoolDims d = dims_of(dx, "dx", rank, dy, "dy", index);
+  const HostRows host(dx.device());
   if (d.d % d.window_d || d.h % 2 || d.w % 2) zero(dx);  // elements that no window covers
   if (dx.dtype() == DType::f64)
     backward<double>(d, dy, index, dx, max_pool_backward_reference<double>);
   else
-    backward<float>(d, dy, index, dx, pick(max_pool_backward_impls()).run);
+    backward<float>(d, dy, index, dx, pick(max_pool_backward_impls(), Context::current(), dx.device()).run);
 }
 
 }  // namespace lgms::kernels

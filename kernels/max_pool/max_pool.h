@@ -15,8 +15,17 @@ void max_pool_forward(const TensorView& x, int rank, const TensorView& y, const 
 // dx of x's shape, overwritten, from dy and index of y's shape.
 void max_pool_backward(const TensorView& dy, const TensorView& index, int rank, const TensorView& dx);
 
+// d, h, w: of x; window_d: 1 or 2.
+struct MaxPoolDims {
+  int64_t n, d, h, w, c, window_d, ldx, ldy;
+};
+
 // Implementations in this build, fastest first, reference last.
 std::span<const Impl<MaxPoolForward>> max_pool_forward_impls();
 std::span<const Impl<MaxPoolBackward>> max_pool_backward_impls();
+using PreparedMaxPool = Prepared<Impl<MaxPoolForward>, MaxPoolDims>;
+PreparedMaxPool prepare(const MaxPoolDims& d, const Context& context, Device device = Device::cpu);
+// index: null where it is not wanted.
+void run(const PreparedMaxPool& p, const float* x, float* y, uint8_t* index);
 
 }  // namespace lgms::kernels

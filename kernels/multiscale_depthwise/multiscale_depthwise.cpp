@@ -10,18 +10,18 @@ using Unit = MultiscaleDepthwiseUnit;
 
 constexpr Impl<MultiscaleDepthwiseForward> forward_impls[] = {
 #if LGMS_X86
-    {"avx512", Isa::avx512, multiscale_depthwise_forward_avx512},
-    {"avx2", Isa::avx2, multiscale_depthwise_forward_avx2},
+    {"avx512", Device::cpu, Isa::avx512, multiscale_depthwise_forward_avx512},
+    {"avx2", Device::cpu, Isa::avx2, multiscale_depthwise_forward_avx2},
 #endif
-    {"generic", Isa::generic, multiscale_depthwise_forward_generic},
-    {"reference", Isa::reference, multiscale_depthwise_forward_reference<float>}};
+    {"generic", Device::cpu, Isa::generic, multiscale_depthwise_forward_generic},
+    {"reference", Device::cpu, Isa::reference, multiscale_depthwise_forward_reference<float>}};
 constexpr Impl<MultiscaleDepthwiseWeightGradient> weight_gradient_impls[] = {
 #if LGMS_X86
-    {"avx512", Isa::avx512, multiscale_depthwise_weight_gradient_avx512},
-    {"avx2", Isa::avx2, multiscale_depthwise_weight_gradient_avx2},
+    {"avx512", Device::cpu, Isa::avx512, multiscale_depthwise_weight_gradient_avx512},
+    {"avx2", Device::cpu, Isa::avx2, multiscale_depthwise_weight_gradient_avx2},
 #endif
-    {"generic", Isa::generic, multiscale_depthwise_weight_gradient_generic},
-    {"reference", Isa::reference, multiscale_depthwise_weight_gradient_reference<float>}};
+    {"generic", Device::cpu, Isa::generic, multiscale_depthwise_weight_gradient_generic},
+    {"reference", Device::cpu, Isa::reference, multiscale_depthwise_weight_gradient_reference<float>}};
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -77,11 +77,11 @@ void expect_quarters(const char* op, const TensorView& x, const Quarters& weight
     const int64_t k = 3 + 2 * static_cast<int64_t>(q);
     const std::string name = text("weights[", q, "]");
     expect_shape(op, name.c_str(), weights[q], rank == 5 ? Shape{c / 4, 1, k, k, k} : Shape{c / 4, 1, k, k});
-    expect_type(op, name.c_str(), weights[q], x.dtype());
+    expect_like(op, name.c_str(), weights[q], x);
     check(weights[q].is_dense(), ErrorKind::usage, "[", op, "] ", name, ": expected a dense tensor");
     if (!biases[q].defined()) continue;
     expect_shape(op, text("biases[", q, "]").c_str(), biases[q], {c / 4});
-    expect_type(op, text("biases[", q, "]").c_str(), biases[q], x.dtype());
+    expect_like(op, text("biases[", q, "]").c_str(), biases[q], x);
   }
 }
 
@@ -90,35 +90,68 @@ Dims dims_of(const char* op, const TensorView& x, const Quarters& weights, const
   expect_activations(op, "x", x);
   expect_quarters(op, x, weights, biases);
   expect_shape(op, y_name, y, x.shape());
-  expect_type(op, y_name, y, x.dtype());
+  expect_like(op, y_name, y, x);
   const Shape& s = x.shape();
   return {s[0], s[1], s[2], s[3], s[4], weights[0].shape().rank() == 5, residual, x.row_stride(), y.row_stride()};
 }
 
 template <class T>
-void run_forward(const Dims& d, bool turned, const TensorView& x, const Quarters& weights, const Quarters& biases,
-                 const TensorView& y, MultiscaleDepthwiseForwardOf<T>* run) {
+using Pointers = std::array<const T*, 4>;
+
+template <class T>
+Pointers<T> pointers_of(const Quarters& tensors) {
+  Pointers<T> p{};
+  for (size_t q = 0; q < 4; ++q) p[q] = tensors[q].defined() ? tensors[q].data<T>() : nullptr;
+  return p;
+}
+
+template <class T>
+int64_t scratch_bytes(const Dims& d, const Context& context) {
+  return multiscale_depthwise_scratch(d) * context.threads() * static_cast<int64_t>(sizeof(T));
+}
+
+template <class T>
+void pack_parameters(const Dims& d, const Pointers<T>& weights, const Pointers<T>& biases, bool turned, T* p) {
   const Parameters at(d);
-  Context& context = Context::current();
-  const Scratch parameters(context.allocator(), at.size() * size_of(x.dtype()));
-  T* p = parameters.as<T>();
   for (int q = 0; q < 4; ++q) {
-    const T* w = weights[static_cast<size_t>(q)].data<T>();
-    const TensorView& bias = biases[static_cast<size_t>(q)];
+    const T *w = weights[static_cast<size_t>(q)], *bias = biases[static_cast<size_t>(q)];
     for (int64_t c = 0; c < at.g; ++c) {
       for (int64_t t = 0; t < at.taps[q]; ++t)
         p[at.weights[q] + c * at.taps[q] + t] = w[c * at.taps[q] + (turned ? at.taps[q] - 1 - t : t)];
-      p[at.bias(q) + c] = bias.defined() ? bias.data<T>()[c] : T{0};
+      p[at.bias(q) + c] = bias ? bias[c] : T{0};
     }
   }
+}
+
+template <class T>
+void run_forward(const Dims& d, const T* x, const T* packed, T* y, T* scratch, MultiscaleDepthwiseForwardOf<T>* run) {
+  const Parameters at(d);
   const int64_t each = multiscale_depthwise_scratch(d), per_strip = units_of_strip(d);
-  const Scratch scratch(context.allocator(), each * context.threads() * size_of(x.dtype()));
   parallel_ranges(strips_of(d) * per_strip, 1, [&](int64_t first, int64_t last, int worker) {
     for (int64_t i = first; i < last; ++i) {
       const Unit u = unit_of(d, i / per_strip, i % per_strip);
-      run(d, u, x.data<T>(), at.of<const T>(u, p), y.data<T>(), scratch.as<T>() + worker * each);
+      run(d, u, x, at.of<const T>(u, packed), y, scratch + worker * each);
     }
   });
+}
+
+// The forward pass, or with the weights turned the data gradient.
+void forward(const Dims& d, const TensorView& x, const Quarters& weights, const Quarters& biases, bool turned,
+             const TensorView& y) {
+  const Context& context = Context::current();
+  const HostRows host(x.device());
+  if (x.dtype() == DType::f64) {
+    const Scratch packed(context.allocator(), aligned_bytes<double>(Parameters(d).size())),
+        scratch(context.allocator(), scratch_bytes<double>(d, context));
+    pack_parameters(d, pointers_of<double>(weights), pointers_of<double>(biases), turned, packed.as<double>());
+    run_forward(d, x.data<double>(), packed.as<const double>(), y.data<double>(), scratch.as<double>(),
+                multiscale_depthwise_forward_reference<double>);
+  } else {
+    const PreparedMultiscaleDepthwise p = prepare(d, context, x.device());
+    const Scratch packed(context.allocator(), p.packed_bytes), scratch(context.allocator(), p.scratch_bytes);
+    pack(p, pointers_of<float>(weights), pointers_of<float>(biases), turned, packed.as<float>());
+    run(p, x.data<float>(), packed.as<const float>(), y.data<float>(), scratch.as<float>());
+  }
 }
 
 template <class T>
@@ -163,41 +196,44 @@ int64_t multiscale_depthwise_scratch(const Dims& d) {
   return 2 * channels * slices * (kRows + 8) * (d.w + 64) + channels * slices_of(d) * 8 * 32 + 9 * 9 * 9 * 16;
 }
 
-int64_t multiscale_depthwise_forward_bytes(const Dims& d) {
-  return (Parameters(d).size() + multiscale_depthwise_scratch(d) * Context::current().threads()) *
-         int64_t{sizeof(float)};
-}
-
 std::span<const Impl<MultiscaleDepthwiseForward>> multiscale_depthwise_forward_impls() { return forward_impls; }
 std::span<const Impl<MultiscaleDepthwiseWeightGradient>> multiscale_depthwise_weight_gradient_impls() {
   return weight_gradient_impls;
 }
 
+PreparedMultiscaleDepthwise prepare(const Dims& d, const Context& context, Device device) {
+  return {&pick(multiscale_depthwise_forward_impls(), context, device), d, strips_of(d) * units_of_strip(d),
+          aligned_bytes<float>(Parameters(d).size()), scratch_bytes<float>(d, context)};
+}
+
+void pack(const PreparedMultiscaleDepthwise& p, const std::array<const float*, 4>& weights,
+          const std::array<const float*, 4>& biases, bool turned, float* packed) {
+  pack_parameters(p.dims, weights, biases, turned, packed);
+}
+
+void run(const PreparedMultiscaleDepthwise& p, const float* x, const float* packed, float* y, float* scratch) {
+  run_forward(p.dims, x, packed, y, scratch, p.row->run);
+}
+
 void multiscale_depthwise_forward(const TensorView& x, const Quarters& weights, const Quarters& biases, bool residual,
                                   const TensorView& y) {
-  const Dims d = dims_of("multiscale_depthwise", x, weights, biases, residual, "y", y);
-  if (x.dtype() == DType::f64)
-    run_forward<double>(d, false, x, weights, biases, y, multiscale_depthwise_forward_reference<double>);
-  else
-    run_forward<float>(d, false, x, weights, biases, y, pick(multiscale_depthwise_forward_impls()).run);
+  forward(dims_of("multiscale_depthwise", x, weights, biases, residual, "y", y), x, weights, biases, false, y);
 }
 
 void multiscale_depthwise_data_gradient(const TensorView& dy, const Quarters& weights, bool residual,
                                         const TensorView& dx) {
-  const Dims d = dims_of("multiscale_depthwise", dy, weights, {}, residual, "dx", dx);
-  if (dy.dtype() == DType::f64)
-    run_forward<double>(d, true, dy, weights, {}, dx, multiscale_depthwise_forward_reference<double>);
-  else
-    run_forward<float>(d, true, dy, weights, {}, dx, pick(multiscale_depthwise_forward_impls()).run);
+  forward(dims_of("multiscale_depthwise", dy, weights, {}, residual, "dx", dx), dy, weights, {}, true, dx);
 }
 
 void multiscale_depthwise_weight_gradient(const TensorView& x, const TensorView& dy, const Quarters& dweights,
                                           const Quarters& dbiases) {
   const Dims d = dims_of("multiscale_depthwise", x, dweights, dbiases, false, "dy", dy);
+  const HostRows host(x.device());
   if (x.dtype() == DType::f64)
     run_weight_gradient<double>(d, x, dy, dweights, dbiases, multiscale_depthwise_weight_gradient_reference<double>);
   else
-    run_weight_gradient<float>(d, x, dy, dweights, dbiases, pick(multiscale_depthwise_weight_gradient_impls()).run);
+    run_weight_gradient<float>(d, x, dy, dweights, dbiases,
+                               pick(multiscale_depthwise_weight_gradient_impls(), Context::current(), x.device()).run);
 }
 
 }  // namespace lgms::kernels

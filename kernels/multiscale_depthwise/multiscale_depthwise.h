@@ -58,11 +58,17 @@ MultiscaleDepthwiseForward multiscale_depthwise_forward_generic, multiscale_dept
 MultiscaleDepthwiseWeightGradient multiscale_depthwise_weight_gradient_generic,
     multiscale_depthwise_weight_gradient_avx2, multiscale_depthwise_weight_gradient_avx512;
 int64_t multiscale_depthwise_scratch(const MultiscaleDepthwiseDims& d);
-// What multiscale_depthwise_forward takes from the current context while it runs, f32.
-int64_t multiscale_depthwise_forward_bytes(const MultiscaleDepthwiseDims& d);
 
 // Implementations in this build, fastest first, reference last.
 std::span<const Impl<MultiscaleDepthwiseForward>> multiscale_depthwise_forward_impls();
 std::span<const Impl<MultiscaleDepthwiseWeightGradient>> multiscale_depthwise_weight_gradient_impls();
+using PreparedMultiscaleDepthwise = Prepared<Impl<MultiscaleDepthwiseForward>, MultiscaleDepthwiseDims>;
+PreparedMultiscaleDepthwise prepare(const MultiscaleDepthwiseDims& d, const Context& context,
+                                    Device device = Device::cpu);
+// weights[q], biases[q]: as in the tensor call, biases[q] may be null; turned: with taps mirrored, as the data gradient
+// has them. packed, scratch: p.packed_bytes and p.scratch_bytes, 64-byte aligned.
+void pack(const PreparedMultiscaleDepthwise& p, const std::array<const float*, 4>& weights,
+          const std::array<const float*, 4>& biases, bool turned, float* packed);
+void run(const PreparedMultiscaleDepthwise& p, const float* x, const float* packed, float* y, float* scratch);
 
 }  // namespace lgms::kernels

@@ -9,11 +9,11 @@ namespace {
 
 constexpr OptimizerImpl impls[] = {
 #if LGMS_X86
-    {"avx512", Isa::avx512, sgd_step_avx512, adamw_step_avx512},
-    {"avx2", Isa::avx2, sgd_step_avx2, adamw_step_avx2},
+    {"avx512", Device::cpu, Isa::avx512, sgd_step_avx512, adamw_step_avx512},
+    {"avx2", Device::cpu, Isa::avx2, sgd_step_avx2, adamw_step_avx2},
 #endif
-    {"generic", Isa::generic, sgd_step_generic, adamw_step_generic},
-    {"reference", Isa::reference, sgd_step_reference<float>, adamw_step_reference<float>}};
+    {"generic", Device::cpu, Isa::generic, sgd_step_generic, adamw_step_generic},
+    {"reference", Device::cpu, Isa::reference, sgd_step_reference<float>, adamw_step_reference<float>}};
 constexpr int64_t kGrain = 16384;
 
 void expect_parameters(const char* op, const TensorView& weight,
@@ -23,7 +23,7 @@ void expect_parameters(const char* op, const TensorView& weight,
   check(weight.is_dense(), ErrorKind::usage, "[", op, "] weight: expected a dense tensor");
   for (const auto& [name, t] : rest) {
     expect_shape(op, name, t, weight.shape());
-    expect_type(op, name, t, weight.dtype());
+    expect_like(op, name, t, weight);
     check(t.is_dense(), ErrorKind::usage, "[", op, "] ", name, ": expected a dense tensor");
   }
 }
@@ -59,20 +59,23 @@ std::span<const OptimizerImpl> optimizer_impls() { return impls; }
 
 void sgd_step(const Sgd& options, const TensorView& gradient, const TensorView& weight, const TensorView& velocity) {
   expect_parameters("sgd_step", weight, {{"gradient", gradient}, {"velocity", velocity}});
+  const HostRows host(weight.device());
   if (weight.dtype() == DType::f64)
     sgd<double>(options, gradient, weight, velocity, sgd_step_reference<double>);
   else
-    sgd<float>(options, gradient, weight, velocity, pick(optimizer_impls()).sgd);
+    sgd<float>(options, gradient, weight, velocity, pick(optimizer_impls(), Context::current(), weight.device()).sgd);
 }
 
 void adamw_step(const AdamW& options, int64_t step, const TensorView& gradient, const TensorView& weight,
                 const TensorView& mean, const TensorView& square) {
   expect_parameters("adamw_step", weight, {{"gradient", gradient}, {"mean", mean}, {"square", square}});
   check(step >= 1, ErrorKind::usage, "[adamw_step] step: expected at least 1, got ", step);
+  const HostRows host(weight.device());
   if (weight.dtype() == DType::f64)
     adamw<double>(options, step, gradient, weight, mean, square, adamw_step_reference<double>);
   else
-    adamw<float>(options, step, gradient, weight, mean, square, pick(optimizer_impls()).adamw);
+    adamw<float>(options, step, gradient, weight, mean, square,
+                 pick(optimizer_impls(), Context::current(), weight.device()).adamw);
 }
 
 }  // namespace lgms::kernels

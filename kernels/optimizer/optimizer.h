@@ -37,6 +37,7 @@ using AdamWStep = void(int64_t n, const AdamWFactors<float>&, const float* gradi
                        float* square);
 struct OptimizerImpl {
   const char* name;
+  Device device;
   Isa isa;
   SgdStep* sgd;
   AdamWStep* adamw;

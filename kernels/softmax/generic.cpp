@@ -1,6 +1,7 @@
 // From the reference: four pixels at a time, a lane each; our own exp.
-#include "kernels/activation/math_generic.h"
+#include "kernels/simd/generic.h"
 //
+#include "kernels/simd/math.h"
 #include "kernels/softmax/softmax.h"
 
 namespace lgms::kernels {
@@ -16,9 +17,9 @@ void softmax_forward_generic(const SoftmaxDims& d, const float* x, float* p) {
       for (int l = 3; l >= 0; --l) p[at[l] * d.ldp + c] = v[l];
     };
     Vec::T most = load(x, d.ldx), sum = Vec::zero();
-    for (int64_t c = 1; c < d.c; ++c) most = max(most, load(x + c, d.ldx));
+    for (int64_t c = 1; c < d.c; ++c) most = Vec::max(most, load(x + c, d.ldx));
     for (int64_t c = 0; c < d.c; ++c) {
-      const Vec::T e = ExpMinus(min(Vec::set1(87.f), most - load(x + c, d.ldx))).value();
+      const Vec::T e = ExpMinus(Vec::min(Vec::set1(87.f), most - load(x + c, d.ldx))).value();
       sum += e;
       store(c, e);
     }

@@ -5,8 +5,8 @@
 namespace lgms::kernels {
 namespace {
 
-constexpr Impl<SoftmaxForward> impls[] = {{"generic", Isa::generic, softmax_forward_generic},
-                                          {"reference", Isa::reference, softmax_forward_reference<float>}};
+constexpr Impl<SoftmaxForward> impls[] = {{"generic", Device::cpu, Isa::generic, softmax_forward_generic},
+                                          {"reference", Device::cpu, Isa::reference, softmax_forward_reference<float>}};
 
 }  // namespace
 

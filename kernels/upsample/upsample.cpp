@@ -7,23 +7,18 @@ namespace {
 
 constexpr Impl<UpsampleForward> forward_impls[] = {
 #if LGMS_X86
-    {"avx512", Isa::avx512, upsample_forward_avx512},
-    {"avx2", Isa::avx2, upsample_forward_avx2},
+    {"avx512", Device::cpu, Isa::avx512, upsample_forward_avx512},
+    {"avx2", Device::cpu, Isa::avx2, upsample_forward_avx2},
 #endif
-    {"generic", Isa::generic, upsample_forward_generic},
-    {"reference", Isa::reference, upsample_forward_reference<float>}};
+    {"generic", Device::cpu, Isa::generic, upsample_forward_generic},
+    {"reference", Device::cpu, Isa::reference, upsample_forward_reference<float>}};
 constexpr Impl<UpsampleBackward> backward_impls[] = {
 #if LGMS_X86
-    {"avx512", Isa::avx512, upsample_backward_avx512},
-    {"avx2", Isa::avx2, upsample_backward_avx2},
+    {"avx512", Device::cpu, Isa::avx512, upsample_backward_avx512},
+    {"avx2", Device::cpu, Isa::avx2, upsample_backward_avx2},
 #endif
-    {"generic", Isa::generic, upsample_backward_generic},
-    {"reference", Isa::reference, upsample_backward_reference<float>}};
-
-// d, h, w: of x; scale_d: 1 or 2.
-struct UpsampleDims {
-  int64_t n, d, h, w, c, scale_d, ldx, ldy;
-};
+    {"generic", Device::cpu, Isa::generic, upsample_backward_generic},
+    {"reference", Device::cpu, Isa::reference, upsample_backward_reference<float>}};
 
 // What line o of the result is made of along one axis: indices and weights of the other side's lines.
 struct Taps {
@@ -60,7 +55,7 @@ UpsampleDims dims_of(const TensorView& x, int rank, const TensorView& y, const c
   const Shape& s = x.shape();
   const UpsampleDims d{s[0], s[1], s[2], s[3], s[4], rank - 1, x.row_stride(), y.row_stride()};
   expect_shape("upsample", y_name, y, {d.n, d.d * d.scale_d, 2 * d.h, 2 * d.w, d.c});
-  expect_type("upsample", y_name, y, x.dtype());
+  expect_like("upsample", y_name, y, x);
   return d;
 }
 
@@ -74,12 +69,11 @@ void for_lines(const UpsampleDims& d, int64_t lines, const Each& each) {
 }
 
 template <class T, class Run>
-void forward(const UpsampleDims& d, const TensorView& x, const TensorView& y, Run* run) {
+void forward(const UpsampleDims& d, const T* x, T* y, Run* run) {
   const int64_t depth = d.d * d.scale_d, height = 2 * d.h;
   for_lines(d, d.n * depth * height, [&](int64_t line) {
     const Taps td = forward_taps(line / height % depth, d.d, d.scale_d), th = forward_taps(line % height, d.h, 2);
-    run(line_of(d, td, th, line / height / depth, d.d, d.h, d.w * d.ldx), x.data<T>(),
-        y.data<T>() + line * 2 * d.w * d.ldy);
+    run(line_of(d, td, th, line / height / depth, d.d, d.h, d.w * d.ldx), x, y + line * 2 * d.w * d.ldy);
   });
 }
 
@@ -97,20 +91,28 @@ void backward(const UpsampleDims& d, const TensorView& dy, const TensorView& dx,
 std::span<const Impl<UpsampleForward>> upsample_forward_impls() { return forward_impls; }
 std::span<const Impl<UpsampleBackward>> upsample_backward_impls() { return backward_impls; }
 
+PreparedUpsample prepare(const UpsampleDims& d, const Context& context, Device device) {
+  return {&pick(upsample_forward_impls(), context, device), d, d.n * d.d * d.scale_d * 2 * d.h};
+}
+
+void run(const PreparedUpsample& p, const float* x, float* y) { forward(p.dims, x, y, p.row->run); }
+
 void upsample_forward(const TensorView& x, int rank, const TensorView& y) {
   const UpsampleDims d = dims_of(x, rank, y, "x", "y");
+  const HostRows host(x.device());
   if (x.dtype() == DType::f64)
-    forward<double>(d, x, y, upsample_forward_reference<double>);
+    forward(d, x.data<double>(), y.data<double>(), upsample_forward_reference<double>);
   else
-    forward<float>(d, x, y, pick(upsample_forward_impls()).run);
+    run(prepare(d, Context::current(), x.device()), x.data<float>(), y.data<float>());
 }
 
 void upsample_backward(const TensorView& dy, int rank, const TensorView& dx) {
   const UpsampleDims d = dims_of(dx, rank, dy, "dx", "dy");
+  const HostRows host(dx.device());
   if (dx.dtype() == DType::f64)
     backward<double>(d, dy, dx, upsample_backward_reference<double>);
   else
-    backward<float>(d, dy, dx, pick(upsample_backward_impls()).run);
+    backward<float>(d, dy, dx, pick(upsample_backward_impls(), Context::current(), dx.device()).run);
 }
 
 }  // namespace lgms::kernels

@@ -15,8 +15,16 @@ void upsample_forward(const TensorView& x, int rank, const TensorView& y);
 // dx of x's shape, overwritten, from dy of y's shape.
 void upsample_backward(const TensorView& dy, int rank, const TensorView& dx);
 
+// d, h, w: of x; scale_d: 1 or 2.
+struct UpsampleDims {
+  int64_t n, d, h, w, c, scale_d, ldx, ldy;
+};
+
 // Implementations in this build, fastest first, reference last.
 std::span<const Impl<UpsampleForward>> upsample_forward_impls();
 std::span<const Impl<UpsampleBackward>> upsample_backward_impls();
+using PreparedUpsample = Prepared<Impl<UpsampleForward>, UpsampleDims>;
+PreparedUpsample prepare(const UpsampleDims& d, const Context& context, Device device = Device::cpu);
+void run(const PreparedUpsample& p, const float* x, float* y);
 
 }  // namespace lgms::kernels

@@ -14,7 +14,6 @@ namespace lgms {
 class TrainingBuilder {
  public:
   using Value = autograd::Variable;
-  using Norm = NormArguments<Value>;
 
   // store must outlive the builder and the graph. hook: called with the output of every top-level module.
   // checkpointing: backward keeps the inputs of what is recomputable only.
@@ -35,15 +34,14 @@ class TrainingBuilder {
     }
     return autograd::multiscale_depthwise(x, weights, biases, true);
   }
-  Value norm(const std::string& name, Value x, const Norm& options) {
-    return rank_ == 2 ? batch_norm(name, std::move(x), options)
-                      : autograd::instance_norm(std::move(x), translate(options));
+  Value norm(const std::string& name, Value x, const Epilogue<Value>& epilogue) {
+    return rank_ == 2 ? batch_norm(name, std::move(x), epilogue) : autograd::instance_norm(std::move(x), epilogue);
   }
-  Value batch_norm(const std::string& name, Value x, const Norm& options) {
-    return layers_.batch_norm(name, std::move(x), translate(options));
+  Value batch_norm(const std::string& name, Value x, const Epilogue<Value>& epilogue) {
+    return layers_.batch_norm(name, std::move(x), epilogue);
   }
-  Value group_norm(const std::string& name, Value x, int64_t groups, const Norm& options) {
-    return layers_.group_norm(name, std::move(x), groups, translate(options));
+  Value group_norm(const std::string& name, Value x, int64_t groups, const Epilogue<Value>& epilogue) {
+    return layers_.group_norm(name, std::move(x), groups, epilogue);
   }
   Value layer_norm(const std::string& name, const Value& x) { return layers_.layer_norm(name, x); }
   Value linear(const std::string& name, const Value& x, int64_t, bool) { return layers_.linear(name, x); }
@@ -76,10 +74,6 @@ class TrainingBuilder {
   int rank() const { return rank_; }
 
  private:
-  static autograd::NormOptions translate(const Norm& n) {
-    return {.before = n.before, .after = n.after, .residual = n.residual};
-  }
-
   nn::Layers layers_;
   int rank_;
   StageHook hook_;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "autograd/ops.h"
+#include "core/context.h"
 #include "core/error.h"
 #include "core/io/safetensors.h"
 #include "core/transform/layout.h"
@@ -92,13 +93,14 @@ class Verifier {
   Tensor input() const {
     const Tensor& t = need("input");
     check(t.numel() > 0, ErrorKind::model, "[", path_, "] input: expected at least one image, got ", t.shape());
-    return transform::to_channels_last(t).to(dtype_);
+    return transform::to_channels_last(t).to(dtype_).to(Context::current().device());
   }
 
   // got in our order; space: activations, to be brought into PyTorch's order first.
   void compare(const std::string& name, const Tensor& got, bool space) {
     const Tensor& stored = need(name);
-    const Tensor ours = space ? transform::to_channels_first(got, net_.config().rank) : got.dense();
+    const Tensor read = got.to(Device::cpu);
+    const Tensor ours = space ? transform::to_channels_first(read, net_.config().rank) : read.dense();
     VerifyRow row{.name = name, .where = {}};
     if (ours.shape() != stored.shape()) {
       row.error = INFINITY;
@@ -144,8 +146,9 @@ class Verifier {
 
   autograd::Variable loss(const autograd::Variable& logits) const {
     const Tensor& target = need("target");
-    if (net_.config().rank == 2) return autograd::bce_dice_loss(logits, transform::to_channels_last(target).to(dtype_));
-    return autograd::dice_ce_loss(logits, target);
+    const Device device = Context::current().device();
+    if (net_.config().rank == 3) return autograd::dice_ce_loss(logits, target.to(device));
+    return autograd::bce_dice_loss(logits, transform::to_channels_last(target).to(dtype_).to(device));
   }
 
   void training() {
@@ -157,12 +160,12 @@ class Verifier {
     const bool volume = net_.config().rank == 3;
     nn::Optimizer optimizer(store, volume ? nn::Optimizer::Options(kernels::AdamW{.rate = 0, .weight_decay = 1e-5})
                                           : kernels::Sgd{.rate = 0, .weight_decay = 1e-4});
-    Tensor losses = Tensor::zeros({steps}, DType::f64);
+    Tensor losses = Tensor::zeros(Device::cpu, {steps}, DType::f64);
     for (int64_t step = 0; step < steps; ++step) {
       store.clear_grads();
       const autograd::Variable logits = net_.forward(input(), true);
       const autograd::Variable l = loss(logits);
-      losses.span<double>()[static_cast<size_t>(step)] = l.value().to(DType::f64).span<double>()[0];
+      losses.span<double>()[static_cast<size_t>(step)] = l.value().to(Device::cpu).to(DType::f64).span<double>()[0];
       autograd::backward(l);
       if (step == 0) {
         if (group("train.logits")) compare("train.logits", logits.value(), true);

@@ -125,7 +125,7 @@ Example ImageFolder::read(const std::string& stem) const {
   const fs::path image_file = image_path(stem);
   Example example{stem, read_picture_(image_file), {}};
   const Shape& shape = example.image.shape();
-  example.masks = Tensor::empty(shape.with_channels(classes_), DType::u8);
+  example.masks = Tensor::empty(Device::cpu, shape.with_channels(classes_), DType::u8);
   for (int64_t k = 0; k < classes_; ++k) {
     const std::string name = mask_path(stem, k).string();
     const io::StoredImage stored = io::read_stored(name);

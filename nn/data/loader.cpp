@@ -17,7 +17,7 @@ Tensor stack(const std::vector<Tensor>& parts, const std::vector<std::string>& s
   const Shape& one = parts[0].shape();
   std::vector<int64_t> extents{static_cast<int64_t>(parts.size())};
   extents.insert(extents.end(), one.extents().begin(), one.extents().end());
-  const Tensor all = Tensor::empty(Shape(extents), parts[0].dtype());
+  const Tensor all = Tensor::empty(Device::cpu, Shape(extents), parts[0].dtype());
   for (size_t i = 0; i < parts.size(); ++i) {
     check(parts[i].shape() == one && parts[i].dtype() == parts[0].dtype(), ErrorKind::internal, "[loader] ", stems[i],
           ": expected ", parts[0].dtype(), " ", one, " like ", stems[0], ", got ", parts[i].dtype(), " ",

@@ -240,7 +240,7 @@ Reading read_file(const Planes& file, std::optional<int> threshold) {
 Tensor mask_of(const io::StoredImage& image, const std::string& name, std::optional<int> threshold) {
   const Reading reading = read_file({image}, threshold);
   check(reading.decided(), ErrorKind::data, "[", name, "] ", reading.trouble);
-  Tensor mask = Tensor::empty({image.height, image.width, 1}, DType::u8);
+  Tensor mask = Tensor::empty(Device::cpu, {image.height, image.width, 1}, DType::u8);
   std::copy(reading.mask.begin(), reading.mask.end(), mask.data<uint8_t>());
   return mask;
 }

@@ -183,7 +183,7 @@ VolumeList read_volume_list(const fs::path& data, const fs::path& list, std::str
 
 Tensor labels_of(const io::Volume& volume, const fs::path& path, int64_t classes) {
   constexpr float close = 1e-3f;
-  const Tensor labels = Tensor::empty(volume.voxels.shape(), DType::u8);
+  const Tensor labels = Tensor::empty(Device::cpu, volume.voxels.shape(), DType::u8);
   const auto values = volume.voxels.span<float>();
   const auto most = static_cast<float>(classes == 0 ? 255 : classes - 1);
   const auto place = [&](size_t i) {

@@ -1,4 +1,4 @@
-"""The coefficients in kernels/activation and kernels/loss. Needs numpy.
+"""The coefficients in kernels/simd and kernels/loss. Needs numpy.
 
 Minimax fits by Lawson's iteration: weighted least squares, where each point's weight is multiplied by its error until
 all errors are level.

@@ -1,0 +1,95 @@
+#pragma once
+// The 1x1 convolution over the Vec of the file that includes this, straight from x: a matrix product whose left operand
+// needs no copy. Anonymous for the same reason as direct_loops.h. A unit is kPointwiseBlock pixels of all groups.
+#include "kernels/convolution/forward/direct.h"
+#include "kernels/simd/lanes.h"
+
+namespace {
+
+using lgms::kernels::ConvolutionDims;
+using lgms::kernels::kPointwiseBlock;
+
+// PX pixels of OV vectors of outputs.
+template <int PX, int OV>
+[[gnu::noinline]] void products(const ConvolutionDims& d, const float* x, const float* weights, const float* bias,
+                                long live, float* y) {
+  const long cin = d.cin / d.groups, vector = cin * Vec::lanes, ldx = d.ldx;
+  Vec::T sum[PX][OV];
+  LGMS_UNROLL
+  for (int o = 0; o < OV; ++o) {
+    const long n = live - o * Vec::lanes;
+    const Vec::T start = bias ? Vec::load(bias + o * Vec::lanes, n < Vec::lanes ? n : Vec::lanes) : Vec::zero();
+    LGMS_UNROLL
+    for (int p = 0; p < PX; ++p) sum[p][o] = start;
+  }
+  for (long i = 0; i < cin; ++i, weights += Vec::lanes) {
+    Vec::T w[OV];
+    LGMS_UNROLL
+    for (int o = 0; o < OV; ++o) w[o] = Vec::load(weights + o * vector);
+    LGMS_UNROLL
+    for (int p = 0; p < PX; ++p) {
+      const Vec::T in = Vec::set1(x[p * ldx + i]);
+      LGMS_UNROLL
+      for (int o = 0; o < OV; ++o) sum[p][o] = Vec::fma(in, w[o], sum[p][o]);
+    }
+  }
+  LGMS_UNROLL
+  for (int p = 0; p < PX; ++p) LGMS_UNROLL
+  for (int o = 0; o < OV; ++o) {
+    const long n = live - o * Vec::lanes;
+    if (n >= Vec::lanes)
+      Vec::store(y + p * d.ldy + o * Vec::lanes, sum[p][o]);
+    else
+      Vec::store(y + p * d.ldy + o * Vec::lanes, sum[p][o], n);
+  }
+}
+
+// Tiles of so many vectors: of `pixels` pixels, and of one for the last few.
+struct Width {
+  long vectors, pixels;
+  decltype(&products<1, 1>) many, one;
+};
+
+// By falling number of vectors; of so many sums, and at most 12 pixels.
+template <int sums, int... vectors>
+struct Widths {
+  static constexpr int pixels(int of) { return sums / of < 12 ? sums / of : 12; }
+  static constexpr Width all[] = {
+      {vectors, pixels(vectors), products<pixels(vectors), vectors>, products<1, vectors>}...};
+};
+using Tiles = ByLanes<Widths<24, 4, 2, 1>, Widths<12, 2, 1>, Widths<8, 2, 1>>;
+
+void pointwise_units(const ConvolutionDims& d, long first, long last, const float* x, const float* packed,
+                     const float* bias, float* y) {
+  constexpr long lanes = Vec::lanes;
+  const long cin = d.cin / d.groups, cout = d.cout / d.groups, vectors = (cout + lanes - 1) / lanes;
+  const long rows = d.n * d.d * d.h * d.w;
+  for (long u = first; u < last; ++u) {
+    const long begin = u * kPointwiseBlock, end = rows - begin < kPointwiseBlock ? rows : begin + kPointwiseBlock;
+    for (long g = 0; g < d.groups; ++g)
+      for (long v = 0; v < vectors;) {
+        const Width* width = Tiles::all;
+        while (width->vectors > vectors - v) ++width;
+        const float* const weights = packed + (g * vectors + v) * cin * lanes;
+        const float* const b = bias ? bias + g * cout + v * lanes : nullptr;
+        for (long p = begin; p < end;) {
+          const bool many = end - p >= width->pixels;
+          (many ? width->many : width->one)(d, x + p * d.ldx + g * cin, weights, b, cout - v * lanes,
+                                            y + p * d.ldy + g * cout + v * lanes);
+          p += many ? width->pixels : 1;
+        }
+        v += width->vectors;
+      }
+  }
+}
+
+}  // namespace
+
+namespace lgms::kernels {
+
+void LGMS_ROW(convolution_pointwise)(const ConvolutionDims& d, int64_t first, int64_t last, const float* x,
+                                     const float* packed, const Epilogue<Strided<float>>& epilogue, float* y, float*) {
+  ::pointwise_units(d, first, last, x, packed, epilogue.bias.data, y);
+}
+
+}  // namespace lgms::kernels

@@ -1,0 +1,38 @@
+#pragma once
+// What an op does to its result in the pass that stores it, so that it goes through memory once.
+#include <cstdint>
+
+namespace lgms::kernels {
+
+enum class Activation : uint8_t { none, relu, silu, gelu };
+
+constexpr const char* name_of(Activation kind) {
+  return kind == Activation::gelu   ? "gelu"
+         : kind == Activation::silu ? "silu"
+         : kind == Activation::relu ? "relu"
+                                    : "none";
+}
+
+// y = after(norm(before(r + bias))) + residual, where r is what the op computes; a part that is not there does nothing.
+// An op without a norm has no `before`, a norm no bias of its own (beta is one). Value: what the caller has for a
+// tensor, whose default is an absent one: a builder's value, a Variable, a TensorView, a row's pointers (Strided), or
+// just whether there is one (bool), by which rows are chosen.
+template <class Value>
+struct Epilogue {
+  Activation before = Activation::none, after = Activation::none;
+  Value bias{}, residual{};
+};
+
+// A tensor as a row sees it: ld elements from one pixel to the next.
+template <class T>
+struct Strided {
+  const T* data = nullptr;
+  int64_t ld = 0;
+};
+
+// What most rows take along: a bias and nothing else.
+inline bool bias_alone(const Epilogue<bool>& e) {
+  return e.before == Activation::none && e.after == Activation::none && !e.residual;
+}
+
+}  // namespace lgms::kernels

@@ -1,0 +1,22 @@
+#!/bin/sh
+# Every file that a document names in backquotes exists: `kernels/impl.h` from the root or the document's folder,
+# `impl.h` anywhere. <op> and the like stand for any. $1: the root.
+set -eu
+cd "$1"
+files=$(find . -path ./build -prune -o -path ./.git -prune -o -type f -print | sed 's|^\./||')
+missing=0 named=0
+for document in $(echo "$files" | grep '\.md$'); do
+  # Of other programs, of users, or of the published code.
+  for name in $(grep -o '`[^` ]*`' "$document" | tr -d '`' | grep -E '^[][A-Za-z0-9_.<>*/-]+\.(h|cpp|md|sh|py|cmake|txt)$' |
+    grep -vE '^network(_3d)?/' | sort -u); do
+    named=$((named + 1))
+    pattern=$(echo "$name" | sed -e 's/[.]/\\./g' -e 's/<[a-z]*>/[a-z0-9_]*/g' -e 's/[*]/[a-z0-9_]*/g')
+    folder=$(dirname "$document")
+    if ! echo "$files" | grep -qE "^($folder/)?$pattern\$" && { case "$name" in */*) true ;; *) ! echo "$files" | grep -qE "(^|/)$pattern\$" ;; esac; }; then
+      echo "$document: $name is named, but is not there"
+      missing=1
+    fi
+  done
+done
+echo "$named names looked up"
+[ "$named" -gt 100 ] && [ "$missing" -eq 0 ]
