@@ -26,6 +26,8 @@ struct Config {
   static constexpr int64_t kMaxWidth = 1 << 14, kMaxDepth = 64, kMaxElements = int64_t{1} << 31;
   static constexpr int64_t kHeads = 4, kHeadDim = 8;  // whatever the widths
   static constexpr int64_t kInner = kHeads * kHeadDim;
+  // Sides of an input are multiples of it: four poolings by two, and attention's patches of two at the bottom.
+  static constexpr int64_t kInputMultiple = 32;
 
   // "2d", "3d" (14 classes, 1 channel), "3d-l0", "3d-l1", "3d-l2": the paper's. Throws Error{usage} on another name.
   static Config named(std::string_view name);

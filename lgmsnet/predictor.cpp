@@ -49,7 +49,7 @@ Tensor Predictor::grid_labels(const Tensor& image) const {
   const Shape& s = image.shape();
   const Size3 size{s[0], s[1], s[2]};
   return segment_input(model_.volume_recipe, {image, {size, {}, size, {}, size}}, model_.config.classes,
-                       [this](const Tensor& patch) { return network_.forward(patch); })
+                       [this](const Tensor& patch) { return forward(patch); })
       .labels;
 }
 

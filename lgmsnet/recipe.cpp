@@ -6,13 +6,14 @@
 #include "core/transform/normalise.h"
 #include "core/transform/pad.h"
 #include "core/transform/resize.h"
+#include "lgmsnet/config.h"
 #include "lgmsnet/json.h"
 
 namespace lgms {
 namespace {
 
-constexpr int64_t kSide = 32;  // the network halves its input five times
-constexpr int kMiddle = 127;   // foreground of a mask is above it
+constexpr int64_t kSide = Config::kInputMultiple;
+constexpr int kMiddle = 127;  // foreground of a mask is above it
 
 // f32 [h, w, 3] with values in 0..255 -> [1, h, w, 3] normalised as the recipe says.
 Tensor normalised(const Recipe& recipe, const Tensor& pixels) {

@@ -285,7 +285,7 @@ void check_input(const Config& config, const Shape& x) {
         "[network] input: expected [N, D, H, W, ", config.in_channels, "], got ", x);
   check(config.rank == 3 || x[1] == 1, ErrorKind::usage, "[network] input: expected depth 1 in 2D, got ", x);
   for (int axis = config.rank == 3 ? 1 : 2; axis < 4; ++axis)
-    check(x[axis] > 0 && x[axis] % 32 == 0, ErrorKind::usage,
+    check(x[axis] > 0 && x[axis] % Config::kInputMultiple == 0, ErrorKind::usage,
           "[network] input: expected sides that are multiples of 32, got ", x, "; resize or pad the image");
 }
 

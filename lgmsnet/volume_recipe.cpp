@@ -5,12 +5,13 @@
 
 #include "core/transform/cut.h"
 #include "core/transform/resample.h"
+#include "lgmsnet/config.h"
 #include "lgmsnet/json.h"
 
 namespace lgms {
 namespace {
 
-constexpr int64_t kSide = 32;  // the network halves its input five times
+constexpr int64_t kSide = Config::kInputMultiple;
 constexpr double kMostVoxels = 1 << 30;
 
 Size3 size_of(const TensorView& x) { return {x.shape()[0], x.shape()[1], x.shape()[2]}; }

@@ -9,6 +9,7 @@
 #include "core/io/json.h"
 #include "lgmsnet/predictor.h"
 #include "lgmsnet/recipe.h"
+#include "lgmsnet/recipe_names.h"
 #include "nn/data/dataset.h"
 #include "nn/data/list.h"
 #include "nn/data/mask.h"
@@ -173,8 +174,7 @@ void add_eval(CommandLine& program) {
   verb.add("--white", a->white,
            "The sample of a picture's file that is white; default: the model's; 0: the largest of its depth")
       .range(0, 65535);
-  verb.add("--recipe", a->recipe, "For a model file that has none")
-      .one_of({"default-2d", "paper-2d", "default-3d", "paper-3d"});
+  verb.add("--recipe", a->recipe, "For a model file that has none").one_of(recipe_names());
   verb.add_flag("--json", a->json, "Print JSON, with the scores of every case");
   add_machine(verb, a->machine);
   verb.action([a, verb] { eval(*a, verb); });

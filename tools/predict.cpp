@@ -14,6 +14,7 @@
 #include "core/transform/layout.h"
 #include "lgmsnet/overlay.h"
 #include "lgmsnet/predictor.h"
+#include "lgmsnet/recipe_names.h"
 #include "tools/inputs.h"
 #include "tools/verbs.h"
 
@@ -125,8 +126,7 @@ void add_predict(CommandLine& program) {
   verb.add_flag("--probabilities", a->probabilities,
                 "Also 2D: STEM_probability.npy, f32 [K, H, W]; 3D: STEM_probability_K.nii.gz");
   verb.add_flag("--overwrite", a->overwrite, "Replace files that exist");
-  verb.add("--recipe", a->recipe, "For a model file that has none")
-      .one_of({"default-2d", "paper-2d", "default-3d", "paper-3d"});
+  verb.add("--recipe", a->recipe, "For a model file that has none").one_of(recipe_names());
   add_machine(verb, a->machine);
 
   verb.add_flag("--overlay", a->overlay, "Also STEM_overlay.png: the mask over the image").group("2D models");
