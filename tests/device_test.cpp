@@ -135,15 +135,13 @@ TEST_CASE("device: a picture and a volume are segmented with the bits of the hos
     mask = probabilities;
 
     const Predictor volumes(load_model(LGMS_TEST_DATA "/released/0.1.0_3d.safetensors"), "released");
-    const Tensor volume = Tensor::zeros(Device::cpu, {36, 34, 40, 1});
+    const Tensor volume = Tensor::zeros(Device::cpu, {20, 24, 28, 1});  // one window
     for (int64_t i = 0; i < volume.numel(); ++i) volume.data<float>()[i] = static_cast<float>(i * 7 % 113);
     PredictOptions options;
-    options.mirror = true;
     options.affine[0][0] = options.affine[1][1] = options.affine[2][2] = 1;
     const Tensor found = volumes.predict(volume, options).labels;
     if (labels.defined()) check_same(labels, found);
     labels = found;
-    CHECK(volumes.seconds_per_window() > 0);
   });
 }
 
