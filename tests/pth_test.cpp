@@ -360,12 +360,12 @@ TEST_CASE("pth: a file cut at any byte is refused; damaged ones are read or refu
   for (const char* name : {"state.pth", "wrapped.pth", "training2.pth", "training5.pth"}) {
     const Bytes bytes = read_file(formats + name);
     CHECK(accepted(truncations(bytes), read) == 0);
-    accepted(bit_flips(bytes), read);
-    accepted(overwritten(bytes, 5000, 1), read);
+    accepted(overwritten(bytes, 2000, 1), read);
   }
+  for (const char* name : {"state.pth", "training5.pth"}) accepted(bit_flips(read_file(formats + name)), read);
   // Damage behind right checksums.
   const std::string tensor = tensor_of(6, byte(0), byte(2) + byte(3) + "\x86", byte(3) + byte(1) + "\x86");
   const std::string pickle = "\x80\x02}" + unicode("w") + tensor + "s.";
-  for (const Bytes& damaged : overwritten(Bytes(pickle.begin(), pickle.end()), 20000, 3))
+  for (const Bytes& damaged : overwritten(Bytes(pickle.begin(), pickle.end()), 8000, 3))
     refusal(zip_of({{"x/data.pkl", std::string(damaged.begin(), damaged.end())}, {"x/data/0", std::string(24, 'f')}}));
 }
