@@ -23,7 +23,7 @@ struct ChannelNormWalk {
 
   // images, pixels: of an image; dense: all tensors are.
   ChannelNormWalk(int64_t images, int64_t pixels, int64_t channels, bool dense) : n(images), s(pixels), c(channels) {
-    if (dense && c < 64) {
+    if (dense && c > 0 && c < 64) {
       while ((join * c) % 16 != 0 || join * c < 64) ++join;
       if (s % join != 0) join = 1;
     }
