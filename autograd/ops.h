@@ -24,8 +24,8 @@ Variable multiscale_depthwise(const Variable& x, const std::array<Variable, 4>& 
 // 2x2x2.
 Variable attention(const Variable& qkv, int64_t heads, int rank);
 
-// ---- norms: y = after(norm(before(x)) * gamma + beta) + residual, eps 1e-5; an x that is moved in may be overwritten
-// ----
+// ---- norms ----
+// y = after(norm(before(x)) * gamma + beta) + residual, eps 1e-5; an x that is moved in may be overwritten.
 // Written by batch_norm in training. num_batches: i64 scalar.
 struct RunningStatistics {
   Tensor mean, variance, num_batches;

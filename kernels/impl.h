@@ -50,6 +50,12 @@ struct Prepared {
   int64_t bytes() const { return packed_bytes + scratch_bytes; }
 };
 
+// The first element of t, null where t is undefined: an absent bias, say.
+template <class T>
+T* data_or_null(const TensorView& t) {
+  return t.defined() ? t.data<T>() : nullptr;
+}
+
 // Bytes of `elements` elements, up to a multiple of 64: parts of one block of scratch all begin at such.
 template <class T>
 int64_t aligned_bytes(int64_t elements) {

@@ -76,7 +76,7 @@ void activation_backward(const TensorView& x, const TensorView& dy, Activation k
     backward(d, x.data<double>(), dy.data<double>(), dx.data<double>(), activation_backward_reference<double>);
   else
     backward(d, x.data<float>(), dy.data<float>(), dx.data<float>(),
-             prepare(d, Context::current(), x.device()).row->backward);
+             pick(activation_impls(), Context::current(), x.device()).backward);
 }
 
 }  // namespace lgms::kernels

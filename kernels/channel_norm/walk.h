@@ -85,11 +85,6 @@ template <class T>
 void norm_statistics(const NormDims& d, const T* x, double* mean, double* variance, void* scratch,
                      const ChannelNormKernels<T>& kernels);
 
-template <class T>
-const T* data_or_null(const TensorView& t) {
-  return t.defined() ? t.data<T>() : nullptr;
-}
-
 NormDims norm_dims(const TensorView& x, const TensorView& y, const TensorView& residual, Activation before,
                    Activation after, const NormSets& sets);
 

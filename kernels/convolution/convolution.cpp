@@ -84,7 +84,7 @@ void convolve(const ConvolutionDims& d, const TensorView& x, const TensorView& w
     if (turned) std::swap(forward.cin, forward.cout);
     const T* const w = weight.data<T>();
     pack_and_run<T>(p, x.data<T>(), turned ? turned_weights<T>(forward, w) : forward_weights<T>(d, w),
-                    {.bias = {bias.defined() ? bias.data<T>() : nullptr}}, y.data<T>());
+                    {.bias = {data_or_null<T>(bias)}}, y.data<T>());
   };
   if (x.dtype() == DType::f64)
     run_as(prepare(d, convolution_reference_impl<double>, context));

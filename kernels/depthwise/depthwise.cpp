@@ -75,13 +75,13 @@ void forward(const DepthwiseDims& d, const TensorView& x, const TensorView& weig
   if (x.dtype() == DType::f64) {
     const Scratch packed(context.allocator(), packed_bytes<double>(d));
     pack_weight(d, weight.data<double>(), turned, packed.as<double>());
-    run_forward(d, x.data<double>(), packed.as<const double>(), bias.defined() ? bias.data<double>() : nullptr,
-                y.data<double>(), depthwise_forward_reference<double>);
+    run_forward(d, x.data<double>(), packed.as<const double>(), data_or_null<double>(bias), y.data<double>(),
+                depthwise_forward_reference<double>);
   } else {
     const PreparedDepthwise p = prepare(d, context, x.device());
     const Scratch packed(context.allocator(), p.packed_bytes);
     pack(p, weight.data<float>(), turned, packed.as<float>());
-    run(p, x.data<float>(), packed.as<const float>(), bias.defined() ? bias.data<float>() : nullptr, y.data<float>());
+    run(p, x.data<float>(), packed.as<const float>(), data_or_null<float>(bias), y.data<float>());
   }
 }
 

@@ -95,7 +95,7 @@ void run(const PreparedMaxPool& p, const float* x, float* y, uint8_t* index) {
 
 void max_pool_forward(const TensorView& x, int rank, const TensorView& y, const TensorView& index) {
   const MaxPoolDims d = dims_of(x, "x", rank, y, "y", index);
-  uint8_t* const winners = index.defined() ? index.data<uint8_t>() : nullptr;
+  uint8_t* const winners = data_or_null<uint8_t>(index);
   const HostRows host(x.device());
   if (x.dtype() == DType::f64)
     forward(d, x.data<double>(), y.data<double>(), winners, max_pool_forward_reference<double>);

@@ -101,7 +101,7 @@ using Pointers = std::array<const T*, 4>;
 template <class T>
 Pointers<T> pointers_of(const Quarters& tensors) {
   Pointers<T> p{};
-  for (size_t q = 0; q < 4; ++q) p[q] = tensors[q].defined() ? tensors[q].data<T>() : nullptr;
+  for (size_t q = 0; q < 4; ++q) p[q] = data_or_null<T>(tensors[q]);
   return p;
 }
 

@@ -63,13 +63,11 @@ class EmulatedDevice final : public Allocator {
   void open() override {
     const std::lock_guard lock(mutex_);
     if (open_++ == 0) protect(PROT_READ | PROT_WRITE);
-    ++times_;
   }
   void close() noexcept override {
     const std::lock_guard lock(mutex_);
     if (--open_ == 0) protect(PROT_NONE);
   }
-  int64_t times_opened() const { return times_; }
 
  private:
   static constexpr size_t kBytes = size_t{4} << 30, kPage = size_t{2} << 20;
@@ -82,7 +80,6 @@ class EmulatedDevice final : public Allocator {
   size_t used_ = 0;
   std::map<size_t, std::vector<void*>> free_;
   int open_ = 0;
-  int64_t times_ = 0;
   std::mutex mutex_;
   HostAllocator host_;
 };

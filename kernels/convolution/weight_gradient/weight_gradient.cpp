@@ -132,14 +132,13 @@ void convolution_weight_gradient(const TensorView& x, const TensorView& dy, int6
   const HostRows host(x.device());
   if (x.dtype() == DType::f64) {
     weight_gradient<double>(c, swapped, x.data<double>(), dy.data<double>(), dweight.data<double>(),
-                            dbias.defined() ? dbias.data<double>() : nullptr, correlation_reference<double>,
-                            no_scratch);
+                            data_or_null<double>(dbias), correlation_reference<double>, no_scratch);
   } else {
     const CorrelationDims d = correlation(c, swapped);
     const CorrelationImpl& row = pick(correlation_impls(), Context::current(), x.device(),
                                       [&](const CorrelationImpl& r) { return r.accepts(d); });
     weight_gradient<float>(c, swapped, x.data<float>(), dy.data<float>(), dweight.data<float>(),
-                           dbias.defined() ? dbias.data<float>() : nullptr, row.run, row.scratch);
+                           data_or_null<float>(dbias), row.run, row.scratch);
   }
 }
 
