@@ -40,6 +40,14 @@ Tensor Predictor::run(const Tensor& input) const {
 
 Tensor Predictor::logits(const Tensor& picture) const { return run(make_input(model_.recipe, picture)); }
 
+Tensor Predictor::grid_labels(const Tensor& image) const {
+  const Shape& s = image.shape();
+  const Size3 size{s[0], s[1], s[2]};
+  return segment_input(model_.volume_recipe, {image, {size, {}, size, {}, size}}, model_.config.classes,
+                       [this](const Tensor& patch) { return network_.forward(patch); })
+      .labels;
+}
+
 Prediction Predictor::predict_picture(const Tensor& picture, const PredictOptions& options) const {
   const Tensor input =
       options.native_size ? make_native_input(model_.recipe, picture) : make_input(model_.recipe, picture);

@@ -48,8 +48,10 @@ class Predictor {
   // the input is made. In the current context, whose stop token ends a volume between two windows (Error{interrupted}).
   // Throws Error{usage} on another shape or type, Error{model} where the network gives no numbers.
   Prediction predict(Tensor array, const PredictOptions& options = {}) const;
-  // Of a picture: f32 [1, 1, h, w, K] on the grid of the recipe, where training scores.
+  // Where training scores, on the grid of the recipe. Of a picture: f32 [1, 1, h, w, K].
   Tensor logits(const Tensor& picture) const;
+  // Of a volume that make_volume_input has prepared, f32 [D, H, W, 1]: u8 [D, H, W, 1], the class.
+  Tensor grid_labels(const Tensor& image) const;
 
   // What a volume will take, before anything starts: plan_volume with the model's recipe, or another one.
   VolumeCost cost(const Size3& native, const PredictOptions& options, bool whole_volumes, int64_t program_bytes,

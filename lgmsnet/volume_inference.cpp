@@ -163,10 +163,8 @@ Tensor NativeLabels::finish() {
   return std::move(labels_);
 }
 
-Segmentation segment_volume(const VolumeRecipe& recipe, Tensor voxels, const Affine& affine, int64_t classes,
-                            const PatchNetwork& network, const VolumeOptions& options) {
-  VolumeInput input = make_volume_input(recipe, voxels, affine);
-  voxels = {};
+Segmentation segment_input(const VolumeRecipe& recipe, VolumeInput input, int64_t classes, const PatchNetwork& network,
+                           const VolumeOptions& options) {
   const WindowPlan plan = plan_windows(input.grid.size, recipe.patch, recipe.overlap, recipe.gaussian);
   if (plan.padded != plan.size) input.image = pad_to_patch(recipe, input.image);
   NativeLabels labels(input.grid, plan.axes, classes, options.probabilities);
@@ -174,6 +172,13 @@ Segmentation segment_volume(const VolumeRecipe& recipe, Tensor voxels, const Aff
       plan, input.image, classes, network, [&](int64_t first, const TensorView& p) { labels.add(first, p); },
       options.windows);
   return {labels.finish(), input.grid, plan.axes};
+}
+
+Segmentation segment_volume(const VolumeRecipe& recipe, Tensor voxels, const Affine& affine, int64_t classes,
+                            const PatchNetwork& network, const VolumeOptions& options) {
+  VolumeInput input = make_volume_input(recipe, voxels, affine);
+  voxels = {};
+  return segment_input(recipe, std::move(input), classes, network, options);
 }
 
 }  // namespace lgms

@@ -66,8 +66,13 @@ struct Segmentation {
   std::array<int, 3> axes;  // of the windows' slabs
 };
 
-// The labels of a volume f32 [D, H, W, 1] as a file has it: patch, overlap and blending as the recipe says. The voxels
-// are let go once the input is made. Throws as run_windows.
+// The labels of a volume that the recipe has prepared, on the grid of input.grid.native; the image is let go once it is
+// padded. Patch, overlap and blending as the recipe says. Throws as run_windows.
+Segmentation segment_input(const VolumeRecipe& recipe, VolumeInput input, int64_t classes, const PatchNetwork& network,
+                           const VolumeOptions& options = {});
+
+// The labels of a volume f32 [D, H, W, 1] as a file has it. The voxels are let go once the input is made. Throws as
+// segment_input.
 Segmentation segment_volume(const VolumeRecipe& recipe, Tensor voxels, const Affine& affine, int64_t classes,
                             const PatchNetwork& network, const VolumeOptions& options = {});
 

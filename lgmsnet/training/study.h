@@ -1,40 +1,31 @@
 #pragma once
-// What the two kinds of training have in common: a Study knows its data, train.cpp runs it.
+// What the two kinds of training have in common: a Study knows its data, TrainingRun runs it. Private to training.
+#include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "core/io/json.h"
 #include "lgmsnet/model_file.h"
 #include "lgmsnet/training/lgmsnet.h"
+#include "lgmsnet/training/training_options.h"
 #include "nn/trainer.h"
-#include "tools/session.h"
 
-namespace lgms::tools {
+namespace lgms {
 
-struct TrainArguments {
-  std::string data, train_list = "train.txt", val_list = "val.txt", recipe, init, network, out;
-  int64_t epochs = 0, batch = 0, accumulate = 1, validate_every = 1, cache_mb = 2048;
-  double rate = 0;
-  uint64_t seed = 0;
-  std::vector<std::string> classes;  // names: given, or of the run that goes on
-  bool resume = false, allow_drift = false, checkpointing = false;
-  // pictures
-  int64_t size = 256;
-  int mask_threshold = -1;  // below 0: none
-  int white = 0;
-  // volumes
-  int64_t crops = 1;
-  std::vector<int64_t> patch;
-  std::vector<double> spacing;
-
-  std::optional<ModelFile> start;  // what --init names, where a run begins
+// A training whose options are settled, and where it begins.
+struct TrainingPlan {
+  TrainingOptions options;
+  std::optional<ModelFile> start;  // what options.init names, where a run begins
   // Of the run that goes on.
   std::optional<Config> run_network;
   std::string run_recipe;  // JSON; empty where there is none
-  Machine machine;
-  Verb verb;  // as it was typed
 
-  bool volumes() const { return recipe.ends_with("-3d"); }
+  bool given(std::string_view name) const { return options.given.contains(name); }
+  bool volumes() const { return recipe_named(options.recipe).rank == 3; }
+  bool paper() const { return recipe_named(options.recipe).paper; }
 };
 
 // Pictures or volumes: what is read, how it becomes a batch, how it is judged.
@@ -50,6 +41,8 @@ class Study {
   nn::Optimizer::Options optimizer;
   io::Json optimizer_notes;                // for config.json
   std::string best_by = "val_dice", unit;  // "images"
+
+  std::string recipe() const { return model.config.rank == 3 ? model.volume_recipe.to_json() : model.recipe.to_json(); }
 
   virtual nn::Input prepare(const nn::Example& example, Rng* rng) const = 0;
   virtual double rate(int64_t step, int64_t batches) const = 0;  // of an epoch
@@ -69,13 +62,13 @@ class Study {
       : train(std::move(training), read, room), val(std::move(validation), read, room) {}
 };
 
-std::unique_ptr<Study> picture_study(const TrainArguments& a);
-std::unique_ptr<Study> volume_study(const TrainArguments& a);
+std::unique_ptr<Study> picture_study(const TrainingPlan& plan);
+std::unique_ptr<Study> volume_study(const TrainingPlan& plan);
 
-// The network to start from: that of the run that goes on, a.start with its weights, or --network's (standard
+// The network to start from: that of the run that goes on, plan.start with its weights, or options.network's (standard
 // where that is empty) with `classes` outputs. Recipe and, where none are given, names of classes are the caller's.
 // Throws Error{model} where rank or classes are not these.
-ModelFile initial_model(const TrainArguments& a, const std::string& standard, int64_t classes,
+ModelFile initial_model(const TrainingPlan& plan, const std::string& standard, int64_t classes,
                         std::vector<std::string> names);
 
-}  // namespace lgms::tools
+}  // namespace lgms

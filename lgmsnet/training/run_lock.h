@@ -1,7 +1,7 @@
 #pragma once
 #include <filesystem>
 
-namespace lgms::tools {
+namespace lgms {
 
 // A run's folder belongs to one process at a time: an exclusive lock on a file ".lock" in it, which holds the number of
 // the process, for the lifetime of this object. Whoever is killed leaves the file but no lock. A file, since NFS locks
@@ -22,4 +22,4 @@ class RunLock {
   int descriptor_ = -1;
 };
 
-}  // namespace lgms::tools
+}  // namespace lgms

@@ -1,15 +1,57 @@
 #pragma once
-// The options that make a run what it is: what each is called and what it may be stands here and nowhere else. The
-// command line, the config.json of a run that goes on, and the settings in its checkpoint are all held to this table.
+// The options that make a run what it is: what each is called and what it may be stands here and nowhere else. Command
+// lines, the config.json of a run that goes on, and the settings in its checkpoint are all held to this table.
 #include <cstdint>
 #include <limits>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/io/json.h"
+#include "lgmsnet/recipe_names.h"
 
-namespace lgms::tools {
+namespace lgms {
+
+// Cases on the disk, with labels.
+struct TrainingData {
+  // Pictures: images/STEM.png (.jpg, .bmp) and masks/K/STEM.png (.bmp) for the classes K = 0, 1, ...; volumes:
+  // imagesTr/STEM.nii.gz and labelsTr/STEM.nii.gz.
+  std::string folder;
+  // Of the cases to learn from and of those to choose the best epoch by: nn::read_list, nn::read_volume_list.
+  std::string train_list = "train.txt", val_list = "val.txt";
+  std::vector<std::string> classes;  // names; none: the data's, or "class 0", "class 1", ...
+};
+
+// A training: on what, how, and into which folder. What is 0 or empty is for the recipe to say, or for the data.
+struct TrainingOptions {
+  TrainingData data;
+  std::string out;      // folder of the run
+  std::string recipe;   // of kRecipes; empty: ours for the kind of the data
+  std::string network;  // Config::named, or a file NAME.json; empty: "2d" or "3d"
+  std::string init;     // a model file whose weights to start from
+  int64_t epochs = 0, batch = 0, accumulate = 1, validate_every = 1;  // nn::TrainerOptions
+  double rate = 0;
+  uint64_t seed = 0;
+  bool checkpointing = false;  // LGMSNet::forward
+  // Pictures
+  int64_t size = 256;       // side of the network's input
+  int mask_threshold = -1;  // nn::mask_of; below 0: none
+  int white = 0;            // Recipe::white
+  // Volumes
+  int64_t crops = 0;            // patches of each volume in an epoch
+  std::vector<int64_t> patch;   // D, H, W
+  std::vector<double> spacing;  // mm along D, H, W
+
+  // The rest is of the session, not of the run.
+  // A run goes on with what it was started with. Those named here, by their names in for_each_option or "classes", are
+  // as they stand above: that the run was started with others is an error.
+  std::set<std::string, std::less<>> given;
+  bool resume = false;          // a run that `out` holds goes on; else it is an error
+  bool allow_drift = false;     // although the instruction set is another one
+  int64_t cache_mb = 2048;      // decoded cases kept in memory, at most
+  std::string version, commit;  // of the program that trains; written into config.json and models
+};
 
 // What an option may be. Numbers are finite.
 struct Allowed {
@@ -42,14 +84,14 @@ bool take(const Allowed& allowed, const io::Json& json, std::vector<double>& val
 // "1 to 4096", "three multiples of 32 from 32 to 512": for messages.
 std::string description(const Allowed& allowed, const io::Json& example);
 
-// visit(name, value, allowed, help) for every option of `a`, a TrainArguments or a const one. A value that is 0 or
+// visit(name, value, allowed, help) for every option of `a`, TrainingOptions or const ones. A value that is 0 or
 // empty is one that was not given, until its default is known; one that is not allowed stands for none, null in JSON.
-template <class Arguments, class Visit>
-void for_each_option(Arguments& a, const Visit& visit) {
-  visit("train-list", a.train_list, Allowed{},
+template <class Options, class Visit>
+void for_each_option(Options&& a, const Visit& visit) {
+  visit("train-list", a.data.train_list, Allowed{},
         "List of stems, relative to --data unless absolute; volumes: also lines of image,label, or a datalist (.json)");
-  visit("val-list", a.val_list, Allowed{}, "The same, of the cases to choose the best epoch by");
-  visit("recipe", a.recipe, Allowed{.words = {"default-2d", "paper-2d", "default-3d", "paper-3d"}},
+  visit("val-list", a.data.val_list, Allowed{}, "The same, of the cases to choose the best epoch by");
+  visit("recipe", a.recipe, Allowed{.words = {kRecipes[0].name, kRecipes[1].name, kRecipes[2].name, kRecipes[3].name}},
         "default-2d, paper-2d, default-3d or paper-3d; default: default-2d, or default-3d where --data has imagesTr or "
         "the list is a datalist");
   visit("network", a.network, Allowed{},
@@ -83,4 +125,14 @@ void for_each_option(Arguments& a, const Visit& visit) {
         "Compute activations again in the backward pass: less memory, more time, the same bits");
 }
 
-}  // namespace lgms::tools
+// Throws Error{usage} naming the first option that is not allowed: one that is given must be, another one may also be
+// 0, empty, or what TrainingOptions{} has.
+void check_options(const TrainingOptions& options);
+
+// Ours for the kind of the data: volumes where the folder is nnU-Net's (it has imagesTr) or the list is a datalist.
+std::string recipe_for(const TrainingData& data);
+
+// A value in a message: JSON, cut to 80 bytes.
+std::string shown(const io::Json& json);
+
+}  // namespace lgms

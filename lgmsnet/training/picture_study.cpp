@@ -8,14 +8,14 @@
 #include "core/io/output_file.h"
 #include "lgmsnet/overlay.h"
 #include "lgmsnet/predictor.h"
+#include "lgmsnet/training/study.h"
 #include "nn/data/augment.h"
 #include "nn/data/list.h"
 #include "nn/data/mask.h"
 #include "nn/metrics.h"
 #include "nn/schedule.h"
-#include "tools/train.h"
 
-namespace lgms::tools {
+namespace lgms {
 namespace {
 
 namespace fs = std::filesystem;
@@ -30,22 +30,23 @@ std::vector<std::string> stems_of(const nn::ImageFolder& folder, const std::stri
 
 class PictureStudy final : public Study {
  public:
-  PictureStudy(const TrainArguments& a, const nn::ImageFolder& folder)
+  PictureStudy(const TrainingPlan& plan, const nn::ImageFolder& folder)
       : Study(
-            stems_of(folder, a.train_list), stems_of(folder, a.val_list),
-            [folder](const std::string& stem) { return folder.read(stem); }, a.cache_mb),
-        base_rate_(a.rate),
-        epochs_(a.epochs),
-        batch_(a.batch) {
+            stems_of(folder, plan.options.data.train_list), stems_of(folder, plan.options.data.val_list),
+            [folder](const std::string& stem) { return folder.read(stem); }, plan.options.cache_mb),
+        base_rate_(plan.options.rate),
+        epochs_(plan.options.epochs),
+        batch_(plan.options.batch) {
+    const TrainingOptions& o = plan.options;
     std::vector<std::string> names;
     for (int64_t k = 0; k < folder.classes(); ++k) names.push_back("class " + std::to_string(k));
-    model = initial_model(a, "2d", folder.classes(), std::move(names));
-    model.recipe = Recipe::named(a.recipe);
-    model.recipe.size = {a.size, a.size};
-    if (a.mask_threshold >= 0) model.recipe.mask_threshold = a.mask_threshold;
-    model.recipe.threshold_given = a.mask_threshold == Recipe{}.mask_threshold;
-    model.recipe.white = a.white;
-    settings = {{"size", std::to_string(a.size)},
+    model = initial_model(plan, "2d", folder.classes(), std::move(names));
+    model.recipe = Recipe::named(o.recipe);
+    model.recipe.size = {o.size, o.size};
+    if (o.mask_threshold >= 0) model.recipe.mask_threshold = o.mask_threshold;
+    model.recipe.threshold_given = o.mask_threshold == Recipe{}.mask_threshold;
+    model.recipe.white = o.white;
+    settings = {{"size", std::to_string(o.size)},
                 {"mask-threshold", std::to_string(model.recipe.mask_threshold)},
                 {"threshold-given", model.recipe.threshold_given ? "true" : "false"},
                 {"white", std::to_string(model.recipe.white)}};
@@ -54,7 +55,7 @@ class PictureStudy final : public Study {
     optimizer = kSgd;
     optimizer_notes = io::Json::object(
         {{"name", "sgd"}, {"momentum", kSgd.momentum}, {"weight_decay", kSgd.weight_decay}, {"schedule", "poly 0.9"}});
-    if (a.recipe == "paper-2d") best_by = "val_iou";
+    if (plan.paper()) best_by = "val_iou";
     unit = "images";
   }
 
@@ -69,8 +70,11 @@ class PictureStudy final : public Study {
   }
 
   nn::NamedScores validate(const LGMSNet& net, const std::function<void(int64_t, int64_t)>& on_part) const override {
-    return nn::validate_masks([&](const Tensor& x, bool training) { return net.forward(x, training); }, loss, val,
-                              [this](const nn::Example& e, Rng* rng) { return prepare(e, rng); }, batch_, on_part);
+    const auto forward = [network = net.inference()](const Tensor& x, bool) {
+      return autograd::Variable(network.forward(x));
+    };
+    return nn::validate_masks(
+        forward, loss, val, [this](const nn::Example& e, Rng* rng) { return prepare(e, rng); }, batch_, on_part);
   }
 
   // Up to four, evenly spread: the prediction tinted, the truth's edge in green.
@@ -92,9 +96,11 @@ class PictureStudy final : public Study {
 
 }  // namespace
 
-std::unique_ptr<Study> picture_study(const TrainArguments& a) {
-  const auto threshold = a.mask_threshold >= 0 ? std::optional(a.mask_threshold) : std::nullopt;
-  return std::make_unique<PictureStudy>(a, nn::ImageFolder(a.data, nn::mask_classes(a.data), threshold, a.white));
+std::unique_ptr<Study> picture_study(const TrainingPlan& plan) {
+  const TrainingOptions& o = plan.options;
+  const auto threshold = o.mask_threshold >= 0 ? std::optional(o.mask_threshold) : std::nullopt;
+  const std::string& folder = o.data.folder;
+  return std::make_unique<PictureStudy>(plan, nn::ImageFolder(folder, nn::mask_classes(folder), threshold, o.white));
 }
 
-}  // namespace lgms::tools
+}  // namespace lgms

@@ -1,4 +1,4 @@
-#include "tools/run_lock.h"
+#include "lgmsnet/training/run_lock.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -13,7 +13,7 @@
 #include "core/error.h"
 #include "core/io/files.h"
 
-namespace lgms::tools {
+namespace lgms {
 namespace {
 
 // " (process 12)", or nothing where the file does not say.
@@ -55,4 +55,4 @@ RunLock::~RunLock() {
   ::close(descriptor_);
 }
 
-}  // namespace lgms::tools
+}  // namespace lgms

@@ -1,5 +1,6 @@
 // Training on volumes: NIfTI images and labels, one softmax, Dice and cross-entropy, AdamW.
 #include <algorithm>
+#include <cmath>
 #include <unordered_map>
 
 #include "autograd/ops.h"
@@ -8,22 +9,20 @@
 #include "core/io/class_names.h"
 #include "core/io/files.h"
 #include "lgmsnet/mosaic.h"
-#include "lgmsnet/volume_inference.h"
+#include "lgmsnet/predictor.h"
+#include "lgmsnet/training/study.h"
 #include "nn/data/patches.h"
 #include "nn/data/volumes.h"
+#include "nn/metrics.h"
 #include "nn/schedule.h"
-#include "tools/inputs.h"
-#include "tools/train.h"
 
-namespace lgms::tools {
+namespace lgms {
 namespace {
 
 namespace fs = std::filesystem;
 
 constexpr kernels::AdamW kAdamW{.rate = 0, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 1e-5};
 constexpr int64_t kPaperWarmUp = 50;  // epochs
-
-Size3 size_of(const TensorView& x) { return {x.shape()[0], x.shape()[1], x.shape()[2]}; }
 
 // The volumes of a run, read as the recipe wants them: image f32 on the network's grid, labels u8 on the same.
 class Reader {
@@ -56,12 +55,13 @@ struct Survey {
   std::vector<std::string> names;
 };
 
-Survey survey(const TrainArguments& a, const nn::VolumeList& train) {
-  Survey s{VolumeRecipe::named(a.recipe), train.classes};
-  if (!a.spacing.empty()) std::copy_n(a.spacing.begin(), 3, s.recipe.spacing.begin());
-  if (!a.patch.empty()) {
-    std::copy_n(a.patch.begin(), 3, s.recipe.patch.begin());
-  } else if (!a.recipe.starts_with("paper")) {
+Survey survey(const TrainingPlan& plan, const nn::VolumeList& train) {
+  const TrainingOptions& o = plan.options;
+  Survey s{VolumeRecipe::named(o.recipe), train.classes};
+  if (!o.spacing.empty()) std::copy_n(o.spacing.begin(), 3, s.recipe.spacing.begin());
+  if (!o.patch.empty()) {
+    std::copy_n(o.patch.begin(), 3, s.recipe.patch.begin());
+  } else if (!plan.paper()) {
     std::vector<Size3> sizes;
     for (const nn::VolumeCase& c : train.cases) {
       const io::NiftiHeader header = io::read_nifti_header(c.image);
@@ -70,7 +70,7 @@ Survey survey(const TrainArguments& a, const nn::VolumeList& train) {
     }
     s.recipe.patch = nn::patch_of(sizes);
   }
-  if (s.names.empty() && !a.classes.empty()) s.names = a.classes;
+  if (s.names.empty() && !o.data.classes.empty()) s.names = o.data.classes;
   if (s.names.empty()) {
     uint8_t most = 0;
     for (const nn::VolumeCase& c : train.cases) {
@@ -81,16 +81,17 @@ Survey survey(const TrainArguments& a, const nn::VolumeList& train) {
     s.names.push_back("background");
     for (int k = 1; k <= most; ++k) s.names.push_back("class " + std::to_string(k));
   }
-  check(s.names.size() >= 2, ErrorKind::data, "[", a.data, "] labels: expected a class besides the background, got ",
-        "labels of 0 only");
+  check(s.names.size() >= 2, ErrorKind::data, "[", o.data.folder,
+        "] labels: expected a class besides the background, got ", "labels of 0 only");
   return s;
 }
 
 class VolumeStudy final : public Study {
  public:
-  VolumeStudy(const TrainArguments& a, const Survey& s, const nn::VolumeList& training,
+  VolumeStudy(const TrainingPlan& plan, const Survey& s, const nn::VolumeList& training,
               const nn::VolumeList& validation)
-      : VolumeStudy(a, s, training, validation, Reader(s.recipe, all_of(training, validation), std::ssize(s.names))) {}
+      : VolumeStudy(plan, s, training, validation,
+                    Reader(s.recipe, all_of(training, validation), std::ssize(s.names))) {}
 
   nn::Input prepare(const nn::Example& example, Rng* rng) const override {
     return nn::random_patch(example, patch_, *rng);
@@ -105,28 +106,16 @@ class VolumeStudy final : public Study {
   // Dice of each class on the network's grid: the mean over the volumes that have it, or in which it was found;
   // "val_dice" is the mean over the classes but the background.
   nn::NamedScores validate(const LGMSNet& net, const std::function<void(int64_t, int64_t)>& on_part) const override {
+    const Predictor predictor(model, net.inference());
     const int64_t classes = model.config.classes;
     std::vector<double> sum(static_cast<size_t>(classes)), count(static_cast<size_t>(classes));
     for (int64_t i = 0; i < val.size() && !Context::current().stop().requested(); ++i) {
       on_part(i, val.size());
       const nn::Example e = val.example(i);
-      const Size3 size = size_of(e.image);
-      const VolumeRecipe& r = model.volume_recipe;
-      const WindowPlan plan = plan_windows(size, r.patch, r.overlap, r.gaussian);
-      NativeLabels labels({size, {}, size, {}, size}, plan.axes, classes);
-      run_windows(plan, pad_to_patch(r, e.image), classes, network(net),
-                  [&](int64_t first, const TensorView& p) { labels.add(first, p); });
-      const Tensor predicted = labels.finish();
-      std::vector<int64_t> both(sum.size()), either(sum.size());
-      for (int64_t v = 0; v < predicted.numel(); ++v) {
-        const uint8_t p = predicted.data<uint8_t>()[v], t = e.masks.data<uint8_t>()[v];
-        ++either[p];
-        ++either[t];
-        if (p == t) ++both[p];
-      }
+      const std::vector<nn::Counts> counts = nn::count_labels(predictor.grid_labels(e.image), e.masks, classes);
       for (size_t k = 0; k < sum.size(); ++k)
-        if (either[k] > 0) {
-          sum[k] += 2 * static_cast<double>(both[k]) / static_cast<double>(either[k]);
+        if (const double dice = nn::scores(counts[k], nn::EmptyPolicy::exclude).dice; !std::isnan(dice)) {
+          sum[k] += dice;
           ++count[k];
         }
     }
@@ -144,13 +133,14 @@ class VolumeStudy final : public Study {
 
   // Up to three, evenly spread, as predict would label them; the truth's contours in green.
   void write_pictures(const LGMSNet& net, const fs::path& folder) const override {
+    const Predictor predictor(model, net.inference());
     const int64_t count = std::min<int64_t>(3, val.size());
     for (int64_t n = 0; n < count; ++n) {
       const nn::VolumeCase& c = reader_.files(val.stems()[static_cast<size_t>(n * val.size() / count)]);
       const io::Volume image = io::read_nifti(c.image), label = io::read_nifti(c.label);
-      const Tensor labels = segment_volume(model.volume_recipe, image.voxels.clone(), image.header.affine,
-                                           model.config.classes, network(net))
-                                .labels;
+      PredictOptions options;
+      options.affine = image.header.affine;
+      const Tensor labels = predictor.predict(image.voxels.clone(), options).labels;
       io::write_png(
           folder / io::file_name_of(c.stem, ".png"),
           mosaic(image.voxels, labels, image.header.affine, nn::labels_of(label, c.label, model.config.classes)));
@@ -158,16 +148,18 @@ class VolumeStudy final : public Study {
   }
 
  private:
-  VolumeStudy(const TrainArguments& a, const Survey& s, const nn::VolumeList& training,
+  VolumeStudy(const TrainingPlan& plan, const Survey& s, const nn::VolumeList& training,
               const nn::VolumeList& validation, Reader reader)
-      : Study(training.stems(), validation.stems(), reader, a.cache_mb),
+      : Study(training.stems(), validation.stems(), reader, plan.options.cache_mb),
         reader_(std::move(reader)),
-        paper_(a.recipe == "paper-3d"),
-        base_rate_(a.rate),
-        epochs_(a.epochs) {
-    model = initial_model(a, "3d", std::ssize(s.names), s.names);
-    if (!a.verb.given("--classes")) io::compare_class_names(model.classes, training.classes, "[" + a.data + "] labels");
-    check(model.config.in_channels == 1, ErrorKind::model, "[", a.init.empty() ? a.network : a.init,
+        paper_(plan.paper()),
+        base_rate_(plan.options.rate),
+        epochs_(plan.options.epochs) {
+    const TrainingOptions& o = plan.options;
+    model = initial_model(plan, "3d", std::ssize(s.names), s.names);
+    if (!plan.given("classes"))
+      io::compare_class_names(model.classes, training.classes, "[" + o.data.folder + "] labels");
+    check(model.config.in_channels == 1, ErrorKind::model, "[", o.init.empty() ? o.network : o.init,
           "] expected a network of one input channel, got ", model.config.in_channels);
     model.volume_recipe = s.recipe;
     patch_ = {.size = s.recipe.patch,
@@ -175,7 +167,7 @@ class VolumeStudy final : public Study {
               .outside = s.recipe.pad_edge ? transform::Outside::edge : transform::Outside::zero};
     settings = {{"patch", text(s.recipe.patch[0], ' ', s.recipe.patch[1], ' ', s.recipe.patch[2])},
                 {"spacing", text(s.recipe.spacing[0], ' ', s.recipe.spacing[1], ' ', s.recipe.spacing[2])},
-                {"crops", std::to_string(a.crops)}};
+                {"crops", std::to_string(o.crops)}};
     loss = autograd::dice_ce_loss;
     optimizer = kAdamW;
     optimizer_notes = io::Json::object({{"name", "adamw"},
@@ -197,10 +189,6 @@ class VolumeStudy final : public Study {
     return all;
   }
 
-  static PatchNetwork network(const LGMSNet& net) {
-    return [inference = net.inference()](const Tensor& patch) { return inference.forward(patch); };
-  }
-
   Reader reader_;
   bool paper_;
   double base_rate_;
@@ -210,10 +198,11 @@ class VolumeStudy final : public Study {
 
 }  // namespace
 
-std::unique_ptr<Study> volume_study(const TrainArguments& a) {
-  const nn::VolumeList training = nn::read_volume_list(a.data, a.train_list, "training"),
-                       validation = nn::read_volume_list(a.data, a.val_list, "validation");
-  return std::make_unique<VolumeStudy>(a, survey(a, training), training, validation);
+std::unique_ptr<Study> volume_study(const TrainingPlan& plan) {
+  const TrainingData& data = plan.options.data;
+  const nn::VolumeList training = nn::read_volume_list(data.folder, data.train_list, "training"),
+                       validation = nn::read_volume_list(data.folder, data.val_list, "validation");
+  return std::make_unique<VolumeStudy>(plan, survey(plan, training), training, validation);
 }
 
-}  // namespace lgms::tools
+}  // namespace lgms

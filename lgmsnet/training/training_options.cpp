@@ -1,11 +1,13 @@
-#include "tools/run_options.h"
+#include "lgmsnet/training/training_options.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "core/error.h"
+#include "core/io/class_names.h"
+#include "core/io/files.h"
 
-namespace lgms::tools {
+namespace lgms {
 namespace {
 
 using io::Json;
@@ -93,4 +95,29 @@ std::string description(const Allowed& allowed, const Json& example) {
   return (allowed.multiple > 1 ? "a " + multiple : allowed.most == Allowed{}.most ? "a " : "") + range;
 }
 
-}  // namespace lgms::tools
+void check_options(const TrainingOptions& options) {
+  std::vector<std::string> standard;
+  for_each_option(TrainingOptions{}, [&](const char*, const auto& value, const Allowed&, const char*) {
+    standard.push_back(Json(value).dump());
+  });
+  auto unset = standard.begin();
+  for_each_option(options, [&](const char* name, const auto& value, const Allowed& allowed, const char*) {
+    const bool same = Json(value).dump() == *unset++ || value == std::decay_t<decltype(value)>{};
+    check(allows(allowed, value) || (same && !options.given.contains(name)), ErrorKind::usage, "[train] --", name,
+          ": expected ", description(allowed, value), ", got ", shown(value));
+  });
+  io::check_class_names(options.data.classes, ErrorKind::usage, "[train] --classes");
+}
+
+std::string recipe_for(const TrainingData& data) {
+  const bool volumes =
+      io::is_folder(std::filesystem::path(data.folder) / "imagesTr") || io::lower_extension(data.train_list) == ".json";
+  return std::string(default_recipe(volumes ? 3 : 2).name);
+}
+
+std::string shown(const Json& json) {
+  const std::string all = json.dump();
+  return all.size() <= 80 ? all : all.substr(0, 80) + "...";
+}
+
+}  // namespace lgms
