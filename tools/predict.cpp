@@ -14,6 +14,7 @@
 #include "core/transform/layout.h"
 #include "lgmsnet/overlay.h"
 #include "lgmsnet/predictor.h"
+#include "lgmsnet/recipe_names.h"
 #include "tools/inputs.h"
 #include "tools/verbs.h"
 
@@ -51,7 +52,8 @@ void predict_one(const Predictor& predictor, const io::PictureReader& read, cons
   const Tensor image = read(file);
   PredictOptions options;
   options.native_size = a.native_size;
-  const auto [masks, p, grid, axes] = predictor.predict(image, options);
+  const Prediction prediction = predictor.predict(image, options);
+  const Tensor &masks = prediction.labels, &p = prediction.probabilities;
   const Outputs outputs = outputs_of(a, file, p.channels());
   for (size_t k = 0; k < outputs.masks.size(); ++k)
     io::write_png(outputs.masks[k], masks.slice(static_cast<int64_t>(k), 1).clone());
@@ -125,8 +127,7 @@ void add_predict(CommandLine& program) {
   verb.add_flag("--probabilities", a->probabilities,
                 "Also 2D: STEM_probability.npy, f32 [K, H, W]; 3D: STEM_probability_K.nii.gz");
   verb.add_flag("--overwrite", a->overwrite, "Replace files that exist");
-  verb.add("--recipe", a->recipe, "For a model file that has none")
-      .one_of({"default-2d", "paper-2d", "default-3d", "paper-3d"});
+  verb.add("--recipe", a->recipe, "For a model file that has none").one_of(recipe_names());
   add_machine(verb, a->machine);
 
   verb.add_flag("--overlay", a->overlay, "Also STEM_overlay.png: the mask over the image").group("2D models");
