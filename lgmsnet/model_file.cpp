@@ -4,6 +4,7 @@
 #include "core/io/safetensors.h"
 #include "lgmsnet/json.h"
 #include "lgmsnet/names.h"
+#include "lgmsnet/recipe_names.h"
 #include "lgmsnet/steps.h"
 
 namespace lgms {
@@ -46,7 +47,7 @@ ModelFile model_of(io::Safetensors file, const std::string& source, const std::s
         "] expected a recipe in the metadata, the file has none; name one with --recipe (default-2d or default-3d, or "
         "paper-2d or paper-3d for weights of the published training code)");
   const bool volumes = model.config.rank == 3;
-  const std::string name = recipe_name != "default" ? recipe_name : volumes ? "default-3d" : "default-2d";
+  const std::string name = recipe_name != "default" ? recipe_name : std::string(default_recipe(model.config.rank).name);
   if (volumes)
     model.volume_recipe = recipe ? VolumeRecipe::from_json(*recipe, source) : VolumeRecipe::named(name);
   else

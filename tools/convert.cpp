@@ -6,6 +6,7 @@
 #include "core/io/class_names.h"
 #include "lgmsnet/model_file.h"
 #include "lgmsnet/names.h"
+#include "lgmsnet/recipe_names.h"
 #include "lgmsnet/training/lgmsnet.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
@@ -25,8 +26,8 @@ void run(const Options& o) {
   ModelFile model;
   model.tensors = with_our_names(io::read_pth(o.in));
   model.config = config_of(model.tensors, o.in);
-  check(o.recipe.ends_with(model.config.rank == 2 ? "-2d" : "-3d"), ErrorKind::usage, "[convert] --recipe: ", o.in,
-        " holds a ", model.config.rank, "D network, got ", o.recipe);
+  check(recipe_named(o.recipe).rank == model.config.rank, ErrorKind::usage, "[convert] --recipe: ", o.in, " holds a ",
+        model.config.rank, "D network, got ", o.recipe);
   if (model.config.rank == 2) {
     model.recipe = Recipe::named(o.recipe);
     check(o.size.size() <= 2, ErrorKind::usage, "[convert] --size: expected at most two sides for a 2D network, got ",
@@ -62,7 +63,7 @@ void add_convert(CommandLine& program) {
   verb.add("-o,--output", o->out, "model to write, .safetensors").required();
   verb.add("--recipe", o->recipe,
            "paper-2d, paper-3d (weights of the published training code), default-2d or default-3d")
-      .one_of({"default-2d", "paper-2d", "default-3d", "paper-3d"})
+      .one_of(recipe_names())
       .required();
   verb.add("--size", o->size,
            "side of the network's input, or height and width (default 256); 3D: depth, height and width of the "
