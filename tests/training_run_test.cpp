@@ -127,6 +127,7 @@ TEST_CASE("training_run: options that make no sense are refused by name, before 
           o.epochs = 0;
           o.given = {"epochs"};
         }) == "[train] --epochs: expected 1 to 1000000, got 0");
+  CHECK(refused([](auto& o) { o.given = {"sead"}; }) == "[train] given: expected names of options, got \"sead\"");
   CHECK(refused([](auto& o) { o.recipe = "theirs-2d"; }).starts_with("[train] --recipe: expected one of default-2d,"));
   CHECK(refused([](auto& o) {
           o.patch = {32, 32, 32};
