@@ -1,5 +1,5 @@
 #pragma once
-// What a label volume holds, in voxels and in space.
+// What a label volume holds, in voxels and in space; what the masks of a picture hold, in pixels.
 #include <array>
 #include <vector>
 
@@ -19,5 +19,9 @@ struct LabelStatistics {
 
 // Of the labels 1 .. classes - 1. labels: u8 [D, H, W, 1], dense. Throws Error{usage} on another shape or type.
 std::vector<LabelStatistics> label_statistics(const TensorView& labels, const Affine& affine, int64_t classes);
+
+// Of every mask of a picture, u8 [H, W, K], what is not 0: label is the channel, voxels are pixels, (i, j, k) =
+// (column, row, 0); what is in ml or mm is 0. Throws Error{usage} on another shape or type.
+std::vector<LabelStatistics> mask_statistics(const TensorView& masks);
 
 }  // namespace lgms

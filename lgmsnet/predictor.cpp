@@ -8,10 +8,30 @@
 #include "core/context.h"
 #include "core/error.h"
 #include "core/transform/components.h"
-#include "lgmsnet/label_statistics.h"
 #include "lgmsnet/recipe.h"
 
 namespace lgms {
+namespace {
+
+// Slabs of probabilities into a volume [D, H, W, K] as the file has it, of background where none come; then to `also`.
+NativeLabels::ProbabilitySink into(const Tensor& volume, const NativeFrame& frame,
+                                   const NativeLabels::ProbabilitySink& also) {
+  const int64_t classes = volume.channels();
+  for (int64_t voxel = 0; voxel < volume.rows(); ++voxel) volume.data<float>()[voxel * classes] = 1;
+  return [=](const Size3& at, const TensorView& p) {
+    const Shape& s = p.shape();
+    const float* from = p.data<float>();
+    for (int64_t a = 0; a < s[0]; ++a)
+      for (int64_t x = 0; x < s[1]; ++x)
+        for (int64_t y = 0; y < s[2]; ++y, from += classes)
+          std::copy_n(from, classes,
+                      volume.data<float>() + classes * (frame.first + (at[0] + a) * frame.stride[0] +
+                                                        (at[1] + x) * frame.stride[1] + (at[2] + y) * frame.stride[2]));
+    if (also) also(at, p);
+  };
+}
+
+}  // namespace
 
 Predictor::Predictor(ModelFile model, const std::string& source)
     : model_(std::move(model)), network_(model_.config, model_.tensors, source) {
@@ -61,6 +81,7 @@ Prediction Predictor::predict_picture(const Tensor& picture, const PredictOption
   prediction.probabilities =
       options.native_size ? native_probabilities(run(input), h, w) : probabilities_at(run(input), h, w);
   prediction.labels = masks_from(prediction.probabilities, model_.recipe.threshold);
+  if (options.statistics) prediction.statistics = mask_statistics(prediction.labels);
   return prediction;
 }
 
@@ -68,16 +89,28 @@ Prediction Predictor::predict_volume(Tensor voxels, const PredictOptions& option
   VolumeOptions volume;
   volume.windows = {options.mirror, options.progress};
   volume.probabilities = options.probabilities;
-  const Segmentation segmentation = segment_volume(
-      model_.volume_recipe, std::move(voxels), options.affine, model_.config.classes,
-      [this](const Tensor& patch) { return forward(patch); }, volume);
+  const VolumeRecipe& recipe = model_.volume_recipe;
+  const int64_t classes = model_.config.classes;
+  VolumeInput input = make_volume_input(recipe, voxels, options.affine);
+  voxels = {};
+  Tensor probabilities;
+  if (options.whole_probabilities) {
+    const auto [depth, height, width] = input.grid.native;
+    probabilities = Tensor::zeros(Device::cpu, {depth, height, width, classes});
+    const auto axes = plan_windows(input.grid.size, recipe.patch, recipe.overlap, recipe.gaussian).axes;
+    volume.probabilities = into(probabilities, native_frame(input.grid, axes), options.probabilities);
+  }
+  const Segmentation segmentation = segment_input(
+      recipe, std::move(input), classes, [this](const Tensor& patch) { return forward(patch); }, volume);
   Context::current().allocator()->trim();  // windows took the most; what follows is not all of it tensors
   if (options.keep_largest) transform::keep_largest(segmentation.labels);
   if (options.min_millilitres > 0) {
     const double least = options.min_millilitres * 1000 / voxel_volume(options.affine);
     transform::remove_small(segmentation.labels, static_cast<int64_t>(std::ceil(least - 1e-9)));
   }
-  return {segmentation.labels, {}, segmentation.grid, segmentation.axes};
+  Prediction prediction{segmentation.labels, probabilities, segmentation.grid, segmentation.axes};
+  if (options.statistics) prediction.statistics = label_statistics(prediction.labels, options.affine, classes);
+  return prediction;
 }
 
 VolumeCost Predictor::cost(const Size3& native, const PredictOptions& options, bool whole_volumes,
@@ -88,7 +121,19 @@ VolumeCost Predictor::cost(const Size3& native, const PredictOptions& options, b
                       .mirror = options.mirror,
                       .components = options.keep_largest || options.min_millilitres > 0,
                       .whole_volumes = whole_volumes,
+                      .whole_probabilities = options.whole_probabilities,
                       .program_bytes = program_bytes});
+}
+
+Predictor::FittingPatch Predictor::fitting_patch(const Size3& native, const PredictOptions& options, bool whole_volumes,
+                                                 int64_t program_bytes, int64_t most) const {
+  VolumeRecipe smaller = model_.volume_recipe;
+  for (;;) {
+    int64_t& longest = *std::max_element(smaller.patch.begin(), smaller.patch.end());
+    const int64_t need = cost(native, options, whole_volumes, program_bytes, smaller).peak_bytes();
+    if (need <= most || longest == 32) return {smaller.patch, need};
+    longest -= 32;
+  }
 }
 
 double Predictor::seconds_per_window() const {

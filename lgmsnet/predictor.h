@@ -4,8 +4,10 @@
 #include <array>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "lgmsnet/inference.h"
+#include "lgmsnet/label_statistics.h"
 #include "lgmsnet/model_file.h"
 #include "lgmsnet/volume_inference.h"
 #include "lgmsnet/volume_plan.h"
@@ -13,23 +15,27 @@
 namespace lgms {
 
 struct PredictOptions {
+  bool statistics = false;  // Prediction::statistics is wanted
+
   // Pictures: the network sees them at their own size, padded to multiples of 32, not at the size of the recipe.
   bool native_size = false;
 
   // Volumes
-  Affine affine{};                                   // voxel (i, j, k) -> mm, as NIfTI has it
-  bool mirror = false;                               // the mean over the 8 mirrored windows
-  bool keep_largest = false;                         // component of every label
-  double min_millilitres = 0;                        // of a component, else it is removed
-  WindowProgress progress = {};                      // called before the first and after every run of the network
-  NativeLabels::ProbabilitySink probabilities = {};  // takes them slab by slab; all at once may not fit into memory
+  Affine affine{};                   // voxel (i, j, k) -> mm, as NIfTI has it
+  bool mirror = false;               // the mean over the 8 mirrored windows
+  bool keep_largest = false;         // component of every label
+  double min_millilitres = 0;        // of a component, else it is removed
+  WindowProgress progress = {};      // called before the first and after every run of the network
+  bool whole_probabilities = false;  // Prediction::probabilities is wanted, as they were before components go
+  NativeLabels::ProbabilitySink probabilities = {};  // takes them slab by slab: ProbabilitySpool keeps them in files
 };
 
 struct Prediction {
   Tensor labels;              // picture: u8 [H, W, K], 0 or 255 for every class; volume: u8 [D, H, W, 1], the class
-  Tensor probabilities;       // picture: f32 [H, W, K]; of volumes PredictOptions::probabilities takes them
+  Tensor probabilities;       // picture: f32 [H, W, K], each by itself; volume: f32 [D, H, W, K], which add up to 1
   VolumeGrid grid;            // volume: where the slabs of probabilities lie,
   std::array<int, 3> axes{};  // and the order of their axes
+  std::vector<LabelStatistics> statistics = {};  // picture: mask_statistics; volume: label_statistics
 };
 
 class Predictor {
@@ -56,6 +62,14 @@ class Predictor {
   // What a volume will take, before anything starts: plan_volume with the model's recipe, or another one.
   VolumeCost cost(const Size3& native, const PredictOptions& options, bool whole_volumes, int64_t program_bytes,
                   const std::optional<VolumeRecipe>& recipe = {}) const;
+  // The largest patch with which a volume needs at most `most` bytes, found by making the longest side shorter by 32;
+  // where even the smallest does not fit, that one.
+  struct FittingPatch {
+    Size3 patch;
+    int64_t peak_bytes;
+  };
+  FittingPatch fitting_patch(const Size3& native, const PredictOptions& options, bool whole_volumes,
+                             int64_t program_bytes, int64_t most) const;
   // Seconds that one run of the network on a whole patch should take: the second run of a patch of at most 64 voxels a
   // side, scaled by multiply-adds.
   double seconds_per_window() const;

@@ -303,6 +303,19 @@ std::vector<ParameterSpec> parameter_specs(const Config& config) {
   return specs;
 }
 
+StepTotals totals_of(const Steps& list) {
+  StepTotals all;
+  for (const Step& step : list.steps) {
+    all.parameters += step.trained_elements();
+    for (const ParameterSpec& p : step.parameters) all.buffers += p.trained ? 0 : p.shape.numel();
+    all.macs += step.macs;
+    all.attention_macs += step.attention_macs;
+    all.upsample_macs += step.upsample_macs;
+    all.activations += list.shape_of(step.output).numel() * size_of(DType::f32);
+  }
+  return all;
+}
+
 ForwardCost forward_cost(const Config& config, const Shape& x) {
   const Steps list = steps_of(config, x);
   ForwardCost cost;

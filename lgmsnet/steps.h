@@ -92,6 +92,17 @@ std::vector<ParameterSpec> parameter_specs(const Config& config);
 // Throws Error{usage} unless x is [N, D, H, W, in_channels] with sides that are multiples of 32 (rank 2: D = 1).
 void check_input(const Config& config, const Shape& x);
 
+// What all steps hold and do.
+struct StepTotals {
+  int64_t parameters = 0, buffers = 0;  // elements: trained; of running statistics
+  int64_t macs = 0, attention_macs = 0, upsample_macs = 0;
+  int64_t activations = 0;  // bytes of all outputs in f32, were they kept
+  // 2 per multiply-add: of convolutions and linear layers; of attention and upsampling too.
+  double gflop() const { return 2e-9 * static_cast<double>(macs); }
+  double gflop_with_attention() const { return 2e-9 * static_cast<double>(macs + attention_macs + upsample_macs); }
+};
+StepTotals totals_of(const Steps& list);
+
 struct ForwardCost {
   int64_t peak_bytes = 0;  // of tensors and scratch in use at once, input and logits included, weights not
   int64_t macs = 0;        // multiply-adds: convolutions, linear layers, attention, upsampling

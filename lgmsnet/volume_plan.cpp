@@ -64,15 +64,21 @@ VolumeCost plan_volume(const Config& config, const VolumeRecipe& recipe, const V
   const int64_t padded = voxels_of(cost.windows.padded) * f32;
   if (cost.windows.padded != cost.windows.size)
     step("padding", {{"input", voxels_of(grid.size) * f32}, {"padded", padded}});
+  const int64_t probabilities = work.whole_probabilities ? native * config.classes * f32 : 0;
   const NativeLabels::Memory labels = NativeLabels::memory(grid, cost.windows.axes, config.classes);
   for (const auto& [name, part, bytes] : {std::tuple{"windows", "network", cost.forward.peak_bytes},
                                           std::tuple{"resampling slabs", "resampled slab", labels.moment}})
     step(name, {{"input", padded},
                 {"probabilities in work", cost.windows.ring_size(config.classes) * f32},
                 {"labels and slices", labels.held},
+                {"probabilities", probabilities},
                 {part, bytes}});
-  if (work.components) step("components", {{"labels", native}, {"components", native * int64_t{sizeof(int32_t)}}});
-  if (work.whole_volumes) step("pictures and probabilities", {{"labels", native}, {"voxels", native * f32}});
+  if (work.components)
+    step("components",
+         {{"labels", native}, {"probabilities", probabilities}, {"components", native * int64_t{sizeof(int32_t)}}});
+  if (work.whole_volumes)
+    step("pictures and probabilities",
+         {{"labels", native}, {"probabilities", probabilities}, {"voxels", native * f32}});
   return cost;
 }
 

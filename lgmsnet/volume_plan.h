@@ -15,10 +15,11 @@ namespace lgms {
 struct VolumeWork {
   Size3 native;  // of the file
   Affine affine;
-  bool mirror = false;         // test-time augmentation
-  bool components = false;     // keep_largest, remove_small
-  bool whole_volumes = false;  // probabilities are written, or the image is read again for a picture
-  int64_t program_bytes = 0;   // what the process itself takes, measured before the model was read
+  bool mirror = false;               // test-time augmentation
+  bool components = false;           // keep_largest, remove_small
+  bool whole_volumes = false;        // probabilities are written, or the image is read again for a picture
+  bool whole_probabilities = false;  // are kept in memory
+  int64_t program_bytes = 0;         // what the process itself takes, measured before the model was read
 };
 
 struct VolumeCost {

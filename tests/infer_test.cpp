@@ -110,10 +110,19 @@ TEST_CASE("infer: bytes that are damaged and callbacks that fail are errors with
 TEST_CASE("infer: the model that ships turns a picture into a mask") {
   const ModelFile model = load_model(LGMS_TEST_DATA "/nuclei.safetensors");
   const Predictor predictor(model, "nuclei");
-  const Tensor mask = predictor.predict(disc()).labels;
+  PredictOptions options;
+  options.statistics = true;
+  const Prediction prediction = predictor.predict(disc(), options);
+  const Tensor& mask = prediction.labels;
   CHECK(mask.shape() == Shape{70, 90, 1});
   CHECK(mask.data<uint8_t>()[30 * 90 + 40] == 255);
   CHECK(mask.data<uint8_t>()[5 * 90 + 85] == 0);
+  REQUIRE(prediction.statistics.size() == 1);
+  const LabelStatistics& found = prediction.statistics[0];
+  CHECK(found.voxels == std::count(mask.span<uint8_t>().begin(), mask.span<uint8_t>().end(), 255));
+  CHECK(std::abs(found.centroid[0] - 40) < 2);
+  CHECK(std::abs(found.centroid[1] - 30) < 2);
+  CHECK(!found.touches_border);
 }
 
 TEST_CASE("infer: a volume becomes labels, says before what it takes, tells how far it is, and stops when told to") {
@@ -140,6 +149,45 @@ TEST_CASE("infer: a volume becomes labels, says before what it takes, tells how 
     predictor.predict(volume, options);
   } catch (const Error& e) { stopped = e.kind() == ErrorKind::interrupted; }
   CHECK(stopped);
+}
+
+TEST_CASE("infer: a volume's whole probabilities are those of the slabs, and its statistics count the labels") {
+  ModelFile model = load_model(LGMS_TEST_DATA "/released/0.1.0_3d.safetensors");
+  model.volume_recipe.ras = true;  // the way back turns and resamples
+  model.volume_recipe.spacing = {1.1, 1, 1.3};
+  const Predictor predictor(model, "released");
+  const int64_t classes = model.config.classes;
+  Context context({.threads = 2, .lean = true});
+  const Context::Scope scope(context);
+  PredictOptions options;
+  options.affine = {{{0, -1, 0, 9}, {1.2, 0, 0, -7}, {0, 0, 1, 3}}};
+  options.statistics = options.whole_probabilities = true;
+  int64_t handed_on = 0;
+  options.probabilities = [&](const Size3&, const TensorView& p) { handed_on += p.numel(); };
+  const Tensor volume = Tensor::zeros({40, 36, 50, 1});
+  for (int64_t i = 0; i < volume.numel(); ++i) volume.data<float>()[i] = static_cast<float>(i % 50 * (i / 1800));
+  const VolumeCost cost = predictor.cost({40, 36, 50}, options, false, 0);
+  const Prediction prediction = predictor.predict(volume, options);
+  CHECK(context.allocator()->peak() < cost.peak_bytes());
+  const Tensor& p = prediction.probabilities;
+  REQUIRE(p.shape() == Shape{40, 36, 50, classes});
+  CHECK(handed_on == p.numel());
+  int64_t wrong = 0;
+  std::vector<int64_t> count(static_cast<size_t>(classes));
+  for (int64_t v = 0; v < volume.numel(); ++v) {
+    const float* of = p.data<float>() + v * classes;
+    const auto label = static_cast<size_t>(std::max_element(of, of + classes) - of);
+    float sum = 0;
+    for (int64_t k = 0; k < classes; ++k) sum += of[k];
+    wrong += label != prediction.labels.data<uint8_t>()[v] || std::abs(sum - 1) > 1e-5f;
+    ++count[label];
+  }
+  CHECK(wrong == 0);
+  REQUIRE(std::ssize(prediction.statistics) == classes - 1);
+  for (const LabelStatistics& of : prediction.statistics) {
+    CHECK(of.voxels == count[static_cast<size_t>(of.label)]);
+    CHECK(of.millilitres == doctest::Approx(static_cast<double>(of.voxels) * 1.2e-3));
+  }
 }
 
 TEST_CASE("infer: a model of another kind is refused by name") {

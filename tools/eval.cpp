@@ -8,13 +8,10 @@
 #include "core/error.h"
 #include "core/io/json.h"
 #include "lgmsnet/predictor.h"
-#include "lgmsnet/recipe.h"
 #include "lgmsnet/recipe_names.h"
+#include "lgmsnet/training/picture_report.h"
 #include "nn/data/dataset.h"
 #include "nn/data/list.h"
-#include "nn/data/mask.h"
-#include "nn/metrics.h"
-#include "tools/inputs.h"
 #include "tools/printing.h"
 #include "tools/status_line.h"
 #include "tools/verbs.h"
@@ -24,42 +21,6 @@ namespace {
 
 using io::Json;
 namespace fs = std::filesystem;
-
-Json to_json(const nn::Scores& s) {
-  return Json::object({{"dice", s.dice}, {"iou", s.iou}, {"precision", s.precision}, {"recall", s.recall}});
-}
-Json to_json(const nn::PaperScores& s) {
-  return Json::object(
-      {{"iou", s.iou}, {"dice", s.dice}, {"se", s.se}, {"pc", s.pc}, {"sp", s.sp}, {"acc", s.acc}, {"f1", s.f1}});
-}
-
-// The mean of every number over equally shaped objects.
-Json mean_of(const std::vector<Json>& all) {
-  Json mean;
-  for (const auto& [key, value] : all.at(0).members()) {
-    double sum = 0;
-    for (const Json& one : all) sum += one.find(key)->number();
-    mean[key] = sum / static_cast<double>(all.size());
-  }
-  return mean;
-}
-
-// The counts of every class of one image: prediction against truth, at the image's own size or on the network's grid.
-std::vector<nn::Counts> counts_of(const Predictor& predictor, const nn::Example& example, const EvalArguments& a) {
-  Tensor probabilities, truth;
-  if (a.network_size) {
-    const Tensor logits = predictor.logits(example.image);
-    probabilities = probabilities_at(logits, logits.shape()[2], logits.shape()[3]);
-    truth = make_target(predictor.model().recipe, example.masks).reshaped(probabilities.shape());
-  } else {
-    probabilities = predictor.predict(example.image).probabilities;
-    truth = masks_from(example.masks.to(DType::f32), nn::kMaskMiddle).to(DType::f32);
-  }
-  std::vector<nn::Counts> counts;
-  for (int64_t k = 0; k < truth.channels(); ++k)
-    counts.push_back(nn::count(probabilities, truth, predictor.model().recipe.threshold, k));
-  return counts;
-}
 
 void print(const Json& report) {
   std::cout << report.find("images")->size() << " images, "
@@ -89,34 +50,19 @@ void eval_pictures(const EvalArguments& a, ModelFile file) {
   folder.require(stems);
 
   StatusLine status;
-  const size_t classes = static_cast<size_t>(folder.classes());
-  std::vector<Json> images, scores, paper;
-  std::vector<std::vector<Json>> of_class(classes);
+  PictureReport scores(model.classes);
   for (const std::string& stem : stems) {
-    session.stop_if_asked(text("scored ", images.size(), " of ", stems.size(), " images"));
-    status.show(text("image ", images.size() + 1, " of ", stems.size()));
-    const std::vector<nn::Counts> counts = counts_of(predictor, folder.read(stem), a);
-    std::vector<Json> here, here_paper;
-    for (size_t k = 0; k < classes; ++k) {
-      here.push_back(to_json(nn::scores(counts[k])));
-      here_paper.push_back(to_json(nn::paper_scores(counts[k])));
-      of_class[k].push_back(here[k]);
-    }
-    scores.push_back(mean_of(here));
-    paper.push_back(mean_of(here_paper));
-    Json image = Json::object({{"stem", stem}});
-    for (const auto& [name, score] : scores.back().members()) image[name] = score;
-    if (classes > 1) image["classes"] = here;
-    images.push_back(image);
+    session.stop_if_asked(text("scored ", scores.size(), " of ", stems.size(), " images"));
+    status.show(text("image ", scores.size() + 1, " of ", stems.size()));
+    scores.add(stem, count_masks(predictor, folder.read(stem), a.network_size));
   }
   status.clear();
 
-  Json report = Json::object({{"mean", mean_of(scores)}, {"paper", mean_of(paper)}});
-  for (size_t k = 0; k < classes; ++k) report["classes"][model.classes[k]] = mean_of(of_class[k]);
+  Json report = scores.means();
   report["grid"] = a.network_size ? "network" : "native";
   report["threshold"] = model.recipe.threshold;
   report["model"] = a.model;
-  report["images"] = images;
+  report["images"] = scores.images();
   if (a.json)
     std::cout << report.dump(2) << '\n';
   else

@@ -52,7 +52,8 @@ void predict_one(const Predictor& predictor, const io::PictureReader& read, cons
   const Tensor image = read(file);
   PredictOptions options;
   options.native_size = a.native_size;
-  const auto [masks, p, grid, axes] = predictor.predict(image, options);
+  const Prediction prediction = predictor.predict(image, options);
+  const Tensor &masks = prediction.labels, &p = prediction.probabilities;
   const Outputs outputs = outputs_of(a, file, p.channels());
   for (size_t k = 0; k < outputs.masks.size(); ++k)
     io::write_png(outputs.masks[k], masks.slice(static_cast<int64_t>(k), 1).clone());

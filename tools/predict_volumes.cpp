@@ -12,13 +12,11 @@
 #include "core/io/files.h"
 #include "core/io/json.h"
 #include "core/io/output_file.h"
-#include "core/transform/components.h"
-#include "lgmsnet/label_statistics.h"
 #include "lgmsnet/mosaic.h"
 #include "lgmsnet/predictor.h"
+#include "lgmsnet/probability_spool.h"
 #include "tools/inputs.h"
 #include "tools/predict.h"
-#include "tools/probability_spool.h"
 
 namespace lgms::tools {
 namespace {
@@ -109,17 +107,16 @@ class VolumePrediction {
     options.mirror = a_.mirror;
     options.keep_largest = a_.keep_largest;
     options.min_millilitres = a_.min_volume;
+    options.statistics = a_.statistics;
     return options;
   }
-  VolumeCost cost_with(const io::NiftiHeader& header, const VolumeRecipe& recipe) const {
-    return predictor_.cost(header.size, options_of(header), a_.preview || a_.probabilities, a_.program_bytes, recipe);
-  }
+  bool whole_volumes() const { return a_.preview || a_.probabilities; }
 
   // Absent where the header cannot be used: that is reported when its turn comes.
   std::optional<VolumeCost> cost_of(const fs::path& file) const {
     try {
       const io::NiftiHeader header = io::read_nifti_header(file);
-      const VolumeCost cost = cost_with(header, recipe());
+      const VolumeCost cost = predictor_.cost(header.size, options_of(header), whole_volumes(), a_.program_bytes);
       const int64_t most = max_memory();
       if (!a_.dry_run && cost.peak_bytes() > most)
         fail(ErrorKind::device, "[", file.string(), "] expected to need at most ",
@@ -137,18 +134,12 @@ class VolumePrediction {
     return static_cast<int64_t>(std::min<uint64_t>(most, INT64_MAX));
   }
 
-  // The largest patch that fits, its sides made smaller by 32, the longest first.
   std::string what_fits(const io::NiftiHeader& header, int64_t most) const {
-    VolumeRecipe smaller = recipe();
-    while (true) {
-      int64_t& longest = *std::max_element(smaller.patch.begin(), smaller.patch.end());
-      const int64_t need = cost_with(header, smaller).peak_bytes();
-      if (need <= most)
-        return text("--patch ", smaller.patch[0], ' ', smaller.patch[1], ' ', smaller.patch[2], " needs ",
-                    megabytes(need), ", with results that differ");
-      if (longest == 32) return text("even --patch 32 32 32 needs ", megabytes(need), "; allow that much");
-      longest -= 32;
-    }
+    const auto [patch, need] =
+        predictor_.fitting_patch(header.size, options_of(header), whole_volumes(), a_.program_bytes, most);
+    if (need > most) return text("even --patch 32 32 32 needs ", megabytes(need), "; allow that much");
+    return text("--patch ", patch[0], ' ', patch[1], ' ', patch[2], " needs ", megabytes(need),
+                ", with results that differ");
   }
 
   void describe(const std::vector<fs::path>& files, const std::vector<std::optional<VolumeCost>>& costs) {
@@ -221,7 +212,7 @@ class VolumePrediction {
     if (!outputs.preview.empty())
       io::write_png(outputs.preview, mosaic(io::read_nifti(file).voxels, labels, header.affine));
     if (!outputs.statistics.empty())
-      io::write_file(outputs.statistics, statistics(file, header, labels).dump(1) + "\n");
+      io::write_file(outputs.statistics, statistics(file, header, prediction.statistics).dump(1) + "\n");
     io::write_nifti_labels(outputs.labels, labels, header, model().classes);
   }
 
@@ -231,9 +222,10 @@ class VolumePrediction {
     return object.dump(1) + "\n";
   }
 
-  Json statistics(const fs::path& file, const io::NiftiHeader& header, const Tensor& labels) const {
+  Json statistics(const fs::path& file, const io::NiftiHeader& header,
+                  const std::vector<LabelStatistics>& labels) const {
     Json list = Json::array();
-    for (const LabelStatistics& s : label_statistics(labels, header.affine, model().config.classes)) {
+    for (const LabelStatistics& s : labels) {
       Json one = Json::object({{"label", s.label},
                                {"name", model().classes[static_cast<size_t>(s.label)]},
                                {"voxels", s.voxels},

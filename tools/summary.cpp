@@ -20,22 +20,6 @@ struct Options {
   bool json = false;
 };
 
-// What one forward pass holds and does.
-struct Totals {
-  int64_t parameters = 0, buffers = 0, macs = 0, attention_macs = 0, upsample_macs = 0, activations = 0;
-
-  void add(const Step& row, const Shape& output) {
-    parameters += row.trained_elements();
-    for (const ParameterSpec& p : row.parameters) buffers += p.trained ? 0 : p.shape.numel();
-    macs += row.macs;
-    attention_macs += row.attention_macs;
-    upsample_macs += row.upsample_macs;
-    activations += output.numel() * 4;
-  }
-  double gflop() const { return 2e-9 * static_cast<double>(macs); }
-  double gflop_with_attention() const { return 2e-9 * static_cast<double>(macs + attention_macs + upsample_macs); }
-};
-
 Shape input_shape(const Options& o, const Config& config) {
   const size_t rank = static_cast<size_t>(config.rank);
   std::vector<int64_t> size = o.size.empty() ? std::vector<int64_t>{rank == 3 ? 96 : 256} : o.size;
@@ -47,7 +31,7 @@ Shape input_shape(const Options& o, const Config& config) {
                    : Shape{o.batch, 1, size[0], size[1], config.in_channels};
 }
 
-void print_table(const Steps& list, const Shape& input, const Totals& t) {
+void print_table(const Steps& list, const Shape& input, const StepTotals& t) {
   std::printf("%-44s %-22s %-26s %12s %14s %10s\n", "layer", "op", "output", "parameters", "MACs", "MB");
   std::string stage;
   for (const Step& row : list.steps) {
@@ -67,7 +51,7 @@ void print_table(const Steps& list, const Shape& input, const Totals& t) {
   std::printf("memory: outputs of all layers          %.2f MB\n", static_cast<double>(t.activations) * 1e-6);
 }
 
-void print_json(const Steps& list, const Shape& input, const Totals& t, const Config& config) {
+void print_json(const Steps& list, const Shape& input, const StepTotals& t, const Config& config) {
   io::Json layers = io::Json::array();
   for (const Step& row : list.steps)
     layers.push_back(io::Json::object({{"stage", row.stage},
@@ -94,8 +78,7 @@ void run(const Options& o) {
   const Config config = o.model.empty() ? Config::named(o.config) : load_model(o.model, "default").config;
   const Shape input = input_shape(o, config);
   const Steps list = steps_of(config, input);
-  Totals totals;
-  for (const Step& row : list.steps) totals.add(row, list.shape_of(row.output));
+  const StepTotals totals = totals_of(list);
   if (o.json)
     print_json(list, input, totals, config);
   else

@@ -100,12 +100,16 @@ void check_options(const TrainingOptions& options) {
   for_each_option(TrainingOptions{}, [&](const char*, const auto& value, const Allowed&, const char*) {
     standard.push_back(Json(value).dump());
   });
+  std::set<std::string_view> known{"classes"};
   auto unset = standard.begin();
   for_each_option(options, [&](const char* name, const auto& value, const Allowed& allowed, const char*) {
+    known.insert(name);
     const bool same = Json(value).dump() == *unset++ || value == std::decay_t<decltype(value)>{};
     check(allows(allowed, value) || (same && !options.given.contains(name)), ErrorKind::usage, "[train] --", name,
           ": expected ", description(allowed, value), ", got ", shown(value));
   });
+  for (const std::string& name : options.given)
+    check(known.contains(name), ErrorKind::usage, "[train] given: expected names of options, got \"", name, '"');
   io::check_class_names(options.data.classes, ErrorKind::usage, "[train] --classes");
 }
 

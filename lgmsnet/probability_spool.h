@@ -6,7 +6,7 @@
 
 #include "lgmsnet/volume_inference.h"
 
-namespace lgms::tools {
+namespace lgms {
 
 // Takes what NativeLabels hands on into nameless files in a folder (so that nothing stays behind, whatever happens),
 // and gives one class back at a time.
@@ -34,4 +34,4 @@ class ProbabilitySpool {
   std::filesystem::path folder_;
 };
 
-}  // namespace lgms::tools
+}  // namespace lgms

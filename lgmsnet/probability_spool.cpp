@@ -1,4 +1,4 @@
-#include "tools/probability_spool.h"
+#include "lgmsnet/probability_spool.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 
-namespace lgms::tools {
+namespace lgms {
 namespace {
 
 [[noreturn]] void fail_with(const std::filesystem::path& folder, const char* action) {
@@ -95,4 +95,4 @@ Tensor ProbabilitySpool::volume(const VolumeGrid& grid, const std::array<int, 3>
   return volume;
 }
 
-}  // namespace lgms::tools
+}  // namespace lgms
