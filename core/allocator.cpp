@@ -75,7 +75,7 @@ uint64_t machine_memory() {
 
 HostAllocator::~HostAllocator() { trim(); }
 
-// Sizes are rounded so that tensors of nearly the same size share blocks: to 64 bytes, above 1 KB to
+// To 64 bytes, above 1 KB to
 // between 1/8 and 1/16 of the size; mappings to pages, huge ones if the allocator is not lean.
 int64_t HostAllocator::rounded(int64_t bytes) const {
   int64_t step = kAlignment;

@@ -56,12 +56,13 @@ class HostAllocator final : public Allocator {
   void fill(void* into, int64_t stride, const MemoryRows& rows, const void* element, int64_t size) override;
   void trim() noexcept;  // gives the cached blocks back to the system
 
-  int64_t in_use() const;  // bytes handed out now
+  // What a block of so many bytes counts for: sizes are rounded, so that tensors of nearly one size share blocks.
+  int64_t rounded(int64_t bytes) const;
+  int64_t in_use() const;  // bytes handed out now, rounded
   int64_t peak() const;    // the largest in_use so far, or since reset_peak
   void reset_peak();
 
  private:
-  int64_t rounded(int64_t bytes) const;
   bool is_mapped(int64_t size) const;
   void* from_system(int64_t size) const;  // nullptr where it has none
   void to_system(void* block, int64_t size) const noexcept;

@@ -22,6 +22,8 @@ Context::Context(ContextOptions options)
       threads_(options_.threads == 0 ? available_cpus() : options_.threads),
       isa_(options_.isa ? *options_.isa : isa_from_environment()),
       allocator_(std::make_shared<HostAllocator>(options_.memory_limit, options_.lean)) {
+  check(threads_ >= 1 && threads_ <= kMostThreads, ErrorKind::usage, "[context] threads: expected 0 to ", kMostThreads,
+        ", got ", options_.threads);
   check(supported(isa_), ErrorKind::device, "[isa] ", name_of(isa_), ": this CPU has no more than ",
         name_of(best_isa()));
   if (!options_.executor) pool_ = std::make_unique<ThreadPool>(threads_);
@@ -29,8 +31,8 @@ Context::Context(ContextOptions options)
 
 std::shared_ptr<Allocator> Context::allocator(Device device) const {
   if (device == Device::cpu) return allocator_;
-  check(device == this->device(), ErrorKind::device, "[context] device: expected cpu or ", this->device(), ", got ",
-        device);
+  check(device == this->device(), ErrorKind::device, "[context] device: expected cpu",
+        options_.device ? text(" or ", this->device()) : "", ", got ", device);
   return options_.device;
 }
 

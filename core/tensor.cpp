@@ -55,6 +55,7 @@ void TensorView::require(DType wanted, bool dense_on_host) const {
   check(dtype_ == wanted || !defined(), ErrorKind::internal, "[tensor] element type: expected ", wanted, ", got ",
         dtype_);
   if (!dense_on_host) return;
+  check(defined() || numel() == 0, ErrorKind::internal, "[tensor] expected a tensor, got none");
   check(device_ == Device::cpu, ErrorKind::internal, "[tensor] device: expected cpu, got ", device_);
   check(is_dense(), ErrorKind::internal, "[tensor] expected a dense tensor, got shape ", shape_, " at row stride ",
         row_stride_);

@@ -46,7 +46,8 @@ bool spin_until(const Ready& ready) {
 }  // namespace
 
 ThreadPool::ThreadPool(int threads) {
-  check(threads >= 1 && threads <= 1024, ErrorKind::usage, "[threads] expected 1 to 1024, got ", threads);
+  check(threads >= 1 && threads <= kMostThreads, ErrorKind::usage, "[threads] expected 1 to ", kMostThreads, ", got ",
+        threads);
   try {
     workers_.reserve(static_cast<size_t>(threads - 1));
     for (int worker = 1; worker < threads; ++worker) workers_.push_back(start_thread([this, worker] { work(worker); }));

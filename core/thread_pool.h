@@ -41,13 +41,15 @@ std::thread start_thread(F f) {
   }
 }
 
+inline constexpr int kMostThreads = 1024;
+
 // run(pieces, body) calls body(piece, worker) once for every piece in [0, pieces), worker in [0, threads()), the caller
 // being worker 0, and returns when all are done. The first exception of a piece is rethrown in the caller. Between
 // regions workers spin for about 50 us, then sleep. threads = 1 creates no thread. One region at a time; a nested
 // run executes in the calling worker alone.
 class ThreadPool {
  public:
-  // Throws Error{usage} unless 1 <= threads <= 1024, Error{device} where the system gives fewer.
+  // Throws Error{usage} unless 1 <= threads <= kMostThreads, Error{device} where the system gives fewer.
   explicit ThreadPool(int threads);
   ~ThreadPool() { stop(); }
   ThreadPool(const ThreadPool&) = delete;

@@ -77,8 +77,12 @@ class HostRows {
 
 // The checks at the tensor entry of an op: "[op] argument: expected ..., got ...".
 inline void expect_shape(const char* op, const char* argument, const TensorView& t, const Shape& want) {
-  check(t.defined() && t.shape() == want, ErrorKind::usage, "[", op, "] ", argument, ": expected ", want, ", got ",
-        t.shape());
+  check(t.defined(), ErrorKind::usage, "[", op, "] ", argument, ": expected ", want, ", got no tensor");
+  check(t.shape() == want, ErrorKind::usage, "[", op, "] ", argument, ": expected ", want, ", got ", t.shape());
+}
+inline void expect_dense(const char* op, const char* argument, const TensorView& t) {
+  check(t.is_dense(), ErrorKind::usage, "[", op, "] ", argument, ": expected a dense tensor, got rows of ",
+        t.channels(), ' ', t.row_stride(), " apart; Tensor::dense copies it");
 }
 inline void expect_type(const char* op, const char* argument, const TensorView& t, DType want) {
   check(t.dtype() == want, ErrorKind::usage, "[", op, "] ", argument, ": expected ", want, ", got ", t.dtype());
@@ -87,17 +91,25 @@ inline void expect_device(const char* op, const char* argument, const TensorView
   check(t.device() == like.device(), ErrorKind::usage, "[", op, "] ", argument, ": expected memory of ", like.device(),
         ", got ", t.device(), "; Tensor::to copies it there");
 }
+inline void expect_scalar(const char* op, const char* argument, const TensorView& t) {
+  check(t.defined() && t.numel() == 1, ErrorKind::usage, "[", op, "] ", argument, ": expected one element, got ",
+        t.defined() ? text(t.shape()) : "no tensor");
+}
 // t is of the type of `like`, and where it is.
 inline void expect_like(const char* op, const char* argument, const TensorView& t, const TensorView& like) {
   expect_type(op, argument, t, like.dtype());
   expect_device(op, argument, t, like);
 }
-// f32 or f64 activations [N, D, H, W, C].
-inline void expect_activations(const char* op, const char* argument, const TensorView& t) {
-  check(t.defined() && t.shape().rank() == 5, ErrorKind::usage, "[", op, "] ", argument,
-        ": expected [N, D, H, W, C], got ", t.shape());
+inline void expect_float(const char* op, const char* argument, const TensorView& t) {
+  check(t.defined(), ErrorKind::usage, "[", op, "] ", argument, ": expected f32 or f64, got no tensor");
   check(t.dtype() == DType::f32 || t.dtype() == DType::f64, ErrorKind::usage, "[", op, "] ", argument,
         ": expected f32 or f64, got ", t.dtype());
+}
+// f32 or f64 activations [N, D, H, W, C].
+inline void expect_activations(const char* op, const char* argument, const TensorView& t) {
+  expect_float(op, argument, t);
+  check(t.shape().rank() == 5, ErrorKind::usage, "[", op, "] ", argument, ": expected [N, D, H, W, C], got ",
+        t.shape());
 }
 
 }  // namespace lgms::kernels

@@ -86,6 +86,9 @@ Prediction Predictor::predict_picture(const Tensor& picture, const PredictOption
 }
 
 Prediction Predictor::predict_volume(Tensor voxels, const PredictOptions& options) const {
+  check(!is_singular(options.affine), ErrorKind::usage, "[predict] affine: expected three independent axes");
+  check(std::isfinite(options.min_millilitres) && options.min_millilitres >= 0, ErrorKind::usage,
+        "[predict] min_millilitres: expected a finite number from 0, got ", options.min_millilitres);
   VolumeOptions volume;
   volume.windows = {options.mirror, options.progress};
   volume.probabilities = options.probabilities;
@@ -105,8 +108,9 @@ Prediction Predictor::predict_volume(Tensor voxels, const PredictOptions& option
   Context::current().allocator()->trim();  // windows took the most; what follows is not all of it tensors
   if (options.keep_largest) transform::keep_largest(segmentation.labels);
   if (options.min_millilitres > 0) {
-    const double least = options.min_millilitres * 1000 / voxel_volume(options.affine);
-    transform::remove_small(segmentation.labels, static_cast<int64_t>(std::ceil(least - 1e-9)));
+    const double least = std::ceil(options.min_millilitres * 1000 / voxel_volume(options.affine) - 1e-9);
+    const auto all = static_cast<double>(segmentation.labels.numel());
+    transform::remove_small(segmentation.labels, static_cast<int64_t>(std::min(least, all + 1)));
   }
   Prediction prediction{segmentation.labels, probabilities, segmentation.grid, segmentation.axes};
   if (options.statistics) prediction.statistics = label_statistics(prediction.labels, options.affine, classes);

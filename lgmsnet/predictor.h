@@ -24,7 +24,7 @@ struct PredictOptions {
   Affine affine{};                   // voxel (i, j, k) -> mm, as NIfTI has it
   bool mirror = false;               // the mean over the 8 mirrored windows
   bool keep_largest = false;         // component of every label
-  double min_millilitres = 0;        // of a component, else it is removed
+  double min_millilitres = 0;        // of a component, else it is removed; finite
   WindowProgress progress = {};      // called before the first and after every run of the network
   bool whole_probabilities = false;  // Prediction::probabilities is wanted, as they were before components go
   NativeLabels::ProbabilitySink probabilities = {};  // takes them slab by slab: ProbabilitySpool keeps them in files
@@ -52,7 +52,7 @@ class Predictor {
 
   // array: a picture, u8 or f32 [H, W, 3] in 0..255, or a volume, f32 [D, H, W, 1]; a volume's memory is let go once
   // the input is made. In the current context, whose stop token ends a volume between two windows (Error{interrupted}).
-  // Throws Error{usage} on another shape or type, Error{model} where the network gives no numbers.
+  // Throws Error{usage} on another shape, type or option, Error{model} where the network gives no numbers.
   Prediction predict(Tensor array, const PredictOptions& options = {}) const;
   // Where training scores, on the grid of the recipe. Of a picture: f32 [1, 1, h, w, K].
   Tensor logits(const Tensor& picture) const;

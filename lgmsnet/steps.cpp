@@ -28,7 +28,7 @@ class StepBuilder {
     Step step{.op = Op::convolution, .scope = name, .inputs = {x.index}, .k = k, .groups = groups};
     step.parameters.push_back(weight(name, cout, channels(x) / groups, k));
     if (bias) step.parameters.push_back({.name = name + ".bias", .shape = {cout}, .bound = step.parameters[0].bound});
-    step.macs = x.shape.rows() * step.parameters[0].shape.numel();
+    step.macs = counted({x.shape.rows(), step.parameters[0].shape.numel()});
     return record(std::move(step), x.shape.with_channels(cout));
   }
   Value linear(const std::string& name, const Value& x, int64_t out, bool bias) {
@@ -36,13 +36,13 @@ class StepBuilder {
     Step step{.op = Op::linear, .scope = name, .inputs = {x.index}};
     step.parameters.push_back({.name = name + ".weight", .shape = {out, channels(x)}, .bound = bound});
     if (bias) step.parameters.push_back({.name = name + ".bias", .shape = {out}, .bound = bound});
-    step.macs = x.shape.rows() * out * channels(x);
+    step.macs = counted({x.shape.rows(), out, channels(x)});
     return record(std::move(step), x.shape.with_channels(out));
   }
   Value depthwise(const std::string& name, const Value& x, int64_t k) {
     Step step{.op = Op::depthwise, .scope = name, .inputs = {x.index}, .k = k};
     step.parameters.push_back(weight(name, channels(x), 1, k));
-    step.macs = x.shape.rows() * step.parameters[0].shape.numel();
+    step.macs = counted({x.shape.rows(), step.parameters[0].shape.numel()});
     return record(std::move(step), x.shape);
   }
   Value multiscale_depthwise(const std::string& name, const Value& x) {
@@ -51,7 +51,7 @@ class StepBuilder {
     int64_t k = 3;
     for (const char* branch : {".local_dwc", ".global_dwc_s", ".global_dwc_m", ".global_dwc_l"}) {
       const ParameterSpec w = weight(name + branch, quarter, 1, k);
-      step.macs += x.shape.rows() * w.shape.numel();
+      step.macs += counted({x.shape.rows(), w.shape.numel()});
       step.parameters.push_back(w);
       step.parameters.push_back({.name = name + branch + ".bias", .shape = {quarter}, .bound = w.bound});
       k += 2;
@@ -88,7 +88,7 @@ class StepBuilder {
     const Shape output = qkv.shape.with_channels(channels(qkv) / 3);
     const int64_t sub_grids = rank_ == 3 ? 8 : 4;
     Step step{.op = Op::attention, .scope = {}, .inputs = {qkv.index}, .heads = heads};
-    step.attention_macs = output.rows() * (output.rows() / output[0] / sub_grids) * output.channels() * 2;
+    step.attention_macs = counted({output.rows(), output.rows() / output[0] / sub_grids, output.channels(), 2});
     return record(std::move(step), output);
   }
   Value activation(const Value& x, Activation kind) {
@@ -115,7 +115,7 @@ class StepBuilder {
     const int64_t d = rank_ == 3 ? 2 : 1;
     const Shape output{x.shape[0], d * x.shape[1], 2 * x.shape[2], 2 * x.shape[3], channels(x)};
     Step step{.op = Op::upsample, .scope = {}, .inputs = {x.index}};
-    step.upsample_macs = output.numel() * (rank_ == 3 ? 8 : 4);
+    step.upsample_macs = counted({output.numel(), rank_ == 3 ? 8 : 4});
     return record(std::move(step), output);
   }
   Value max_pool(const Value& x) {
@@ -140,6 +140,19 @@ class StepBuilder {
   int rank() const { return rank_; }
 
  private:
+  // The multiply-adds of a step. The sum over a network stays below 2^63.
+  int64_t counted(std::initializer_list<int64_t> factors) const {
+    double product = 1;
+    int64_t exact = 1;
+    for (const int64_t factor : factors) {
+      product *= static_cast<double>(factor);
+      check(product < 0x1p54, ErrorKind::usage,
+            "[network] input: expected at most 2^54 multiply-adds in an operation, ", input_.shape,
+            " takes more; choose a smaller size");
+      exact *= factor;
+    }
+    return exact;
+  }
   // storage below 0: its own.
   Value value(const Shape& shape, int64_t first, int storage = -1) {
     const int index = static_cast<int>(list_.values.size());
@@ -178,7 +191,10 @@ class StepBuilder {
   size_t unstaged_ = 0;
 };
 
-int64_t bytes_of(const Shape& shape) { return shape.numel() * int64_t{sizeof(float)}; }
+// What a tensor of this shape takes from the context.
+int64_t bytes_of(const Shape& shape, DType dtype = DType::f32) {
+  return Context::current().allocator()->rounded(shape.numel() * size_of(dtype));
+}
 
 // What a step's op is prepared for. A value that is a slice of channels has the row stride of the whole.
 StepDims dims_of(const Steps& list, const Step& step) {
@@ -235,20 +251,27 @@ Steps StepBuilder::finish(const Value& logits) {
   return std::move(list_);
 }
 
-// What a step takes from the context while it runs: the op is asked.
+// What a step takes from the context while it runs, besides its output: scratch, for which the op is asked, and the
+// tensors that inference.cpp makes for it.
 int64_t scratch_of(const Steps& list, const Step& step) {
   const Context& context = Context::current();
-  const auto bytes = [&]<class Dims>(const Dims& d) -> int64_t {
-    if constexpr (std::is_same_v<Dims, std::monostate>)
+  const auto block = [&](int64_t bytes) { return context.allocator()->rounded(bytes); };
+  const auto scratch = [&]<class Dims>(const Dims& d) -> int64_t {
+    if constexpr (std::is_same_v<Dims, std::monostate>) {
       return 0;
-    else if constexpr (std::is_same_v<Dims, kernels::ConvolutionDims>)
-      return prepare(d, kernels::Rounding::transformed, context).bytes();
-    else
-      return prepare(d, context).bytes();
+    } else if constexpr (std::is_same_v<Dims, kernels::ConvolutionDims>) {
+      return block(prepare(d, kernels::Rounding::transformed, context).bytes());
+    } else {
+      const auto p = prepare(d, context);
+      return block(p.packed_bytes) + block(p.scratch_bytes);
+    }
   };
-  const bool attends = step.op == Op::attention;  // whose statistics are a tensor
-  const Shape statistics = list.shape_of(step.output).with_channels(attends ? 2 * step.heads : 0);
-  return std::visit(bytes, step.dims) + bytes_of(statistics);
+  int64_t tensors = 0;
+  if (step.op == Op::attention)
+    tensors = bytes_of(list.shape_of(step.output).with_channels(2 * step.heads));
+  else if (const auto* norm = std::get_if<kernels::NormDims>(&step.dims))  // mean, variance, 1 / deviation
+    tensors = 3 * bytes_of({norm->m(), norm->c}, DType::f64);
+  return std::visit(scratch, step.dims) + tensors;
 }
 
 }  // namespace

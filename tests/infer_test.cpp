@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 
 #include "core/context.h"
@@ -95,6 +96,8 @@ TEST_CASE("infer: bytes that are damaged and callbacks that fail are errors with
           if (offset > 0) throw std::runtime_error("the line went dead");
           return into.size();
         }) == "[blob] cannot be read at byte 1048576: the line went dead");
+  CHECK(from(50, [](uint64_t, std::span<uint8_t>) -> size_t { throw 42; }) ==
+        "[blob] cannot be read at byte 0: its source threw");
   CHECK(from(50, [](uint64_t, std::span<uint8_t>) -> size_t { fail(ErrorKind::model, "an error of ours"); }) ==
         "an error of ours");
   CHECK(from(bytes.size() - 1, [&](uint64_t offset, std::span<uint8_t> into) {
@@ -149,6 +152,32 @@ TEST_CASE("infer: a volume becomes labels, says before what it takes, tells how 
     predictor.predict(volume, options);
   } catch (const Error& e) { stopped = e.kind() == ErrorKind::interrupted; }
   CHECK(stopped);
+}
+
+TEST_CASE("infer: a least volume beyond every component leaves none; without a usable affine nothing is measured") {
+  ModelFile model = load_model(LGMS_TEST_DATA "/released/0.1.0_3d.safetensors");
+  model.volume_recipe.patch = {32, 32, 32};
+  const Predictor predictor(model, "released");
+  const Tensor volume = Tensor::zeros({33, 32, 32, 1});
+  for (int64_t i = 0; i < volume.numel(); ++i) volume.data<float>()[i] = static_cast<float>(i % 50);
+  PredictOptions options;
+  options.affine = kIdentityAffine;
+  options.statistics = true;
+  for (const double ml : {1e-300, 1e300}) {
+    options.min_millilitres = ml;
+    int64_t voxels = 0;
+    for (const LabelStatistics& of : predictor.predict(volume, options).statistics) voxels += of.voxels;
+    CHECK((voxels > 0) == (ml < 1));
+  }
+  for (const double ml : {-1., std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    options.min_millilitres = ml;
+    CHECK(error_of([&] { predictor.predict(volume, options); }, ErrorKind::usage)
+              .starts_with("[predict] min_millilitres: expected a finite number from 0"));
+  }
+  options.min_millilitres = 1;
+  options.affine = {};
+  CHECK(error_of([&] { predictor.predict(volume, options); }, ErrorKind::usage) ==
+        "[predict] affine: expected three independent axes");
 }
 
 TEST_CASE("infer: a volume's whole probabilities are those of the slabs, and its statistics count the labels") {

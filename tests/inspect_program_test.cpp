@@ -67,6 +67,24 @@ TEST_CASE("program: a whole number is what was typed, not octal, and not below z
   CHECK(run({"devices", "-t", "0"}).code == 0);
 }
 
+TEST_CASE("program: options that are numbers take finite ones") {
+  for (const std::vector<const char*>& option : std::vector<std::vector<const char*>>{{"predict", "--threshold"},
+                                                                                      {"predict", "--overlap"},
+                                                                                      {"predict", "--min-volume"},
+                                                                                      {"eval", "--threshold"},
+                                                                                      {"eval", "--tolerance"},
+                                                                                      {"gradcheck", "--tolerance"},
+                                                                                      {"train", "--lr"},
+                                                                                      {"train", "--spacing"}})
+    for (const char* number : {"nan", "-NAN", "nan(1)", "inf", "-infinity", "1e999"}) {
+      const Outcome outcome = run({option[0], option[1], number});
+      CAPTURE(outcome.err);
+      CHECK(outcome.code == 2);
+      CHECK(contains(outcome.err, option[1]));
+      CHECK(contains(outcome.err, number));
+    }
+}
+
 TEST_CASE("verify: a golden file passes, one changed weight ends with 6, absent groups are shown as absent") {
   const testing::Folder folder;
   const Outcome good = run({"verify", (kGolden / "net_3d.safetensors").string(), "--json", "-t", "2"});

@@ -321,6 +321,8 @@ TEST_CASE("predict volumes: --dry-run writes nothing; --max-memory below the est
   CHECK(some.code == 7);
   CHECK(contains(some.out, "fits into --max-memory"));
   CHECK(contains(some.err, "b.nii] its header cannot be read"));
+  CHECK(contains(dry.out, "\nfits into this machine's memory, "));
+  CHECK(contains(bench.predict({file}, {"--dry-run", "--max-memory", "1"}).out, "into --max-memory 1 bytes\n"));
   CHECK(contains(bench.predict({file}, {"--dry-run", "--max-memory", "60M"}).out, "does not fit into --max-memory"));
   const Outcome refused = bench.predict({file}, {"--max-memory", "60M"});
   CAPTURE(refused.err);

@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <cmath>
+#include <cstdlib>
 #include <iostream>
 #include <sstream>
 
@@ -18,6 +20,11 @@ std::string wrong_number(const std::string& typed) {
   const auto [stop, error] = std::from_chars(typed.data(), end, number);
   const bool whole = error == std::errc() && stop == end && text(number) == typed;
   return whole ? "" : text("expected a whole number", T(-1) < 0 ? "" : " from 0", ", got ", typed);
+}
+
+// CLI11 finds that nan lies in every range.
+std::string not_finite(const std::string& typed) {
+  return std::isfinite(std::strtod(typed.c_str(), nullptr)) ? "" : text("expected a finite number, got ", typed);
 }
 
 template <class T>
@@ -60,6 +67,7 @@ Option Verb::add(const std::string& names, T& value, const std::string& help) co
   using Number = typename Element<T>::type;
   if constexpr (std::integral<Number>)
     option->check(wrong_number<std::conditional_t<std::unsigned_integral<Number>, uint64_t, int64_t>>, "");
+  if constexpr (std::floating_point<Number>) option->check(not_finite, "");
   return Option(option);
 }
 template Option Verb::add(const std::string&, std::string&, const std::string&) const;

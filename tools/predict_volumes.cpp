@@ -62,7 +62,9 @@ ModelFile with_recipe(ModelFile file, const PredictArguments& a) {
   return file;
 }
 
-std::string megabytes(int64_t bytes) { return text((bytes + 999'999) / 1'000'000, " MB"); }
+std::string megabytes(int64_t bytes) {
+  return bytes < 1'000'000 ? text(bytes, " bytes") : text((bytes + 999'999) / 1'000'000, " MB");
+}
 std::string extents(const Size3& s) { return text(s[0], " x ", s[1], " x ", s[2]); }
 
 // One program run: a model, where it computes, what is wanted of it.
@@ -170,9 +172,8 @@ class VolumePrediction {
     std::cout << "all: memory " << megabytes(most) << ", time about " << duration(seconds) << " with "
               << session_.context().threads() << " threads (a window of at most 64 voxels a side was timed, and scaled "
               << "by multiply-adds)\n";
-    if (a_.max_memory > 0)
-      std::cout << (static_cast<uint64_t>(most) <= a_.max_memory ? "fits" : "does not fit") << " into --max-memory "
-                << megabytes(static_cast<int64_t>(a_.max_memory)) << '\n';
+    std::cout << (most <= max_memory() ? "fits" : "does not fit") << " into "
+              << (a_.max_memory > 0 ? "--max-memory " : "this machine's memory, ") << megabytes(max_memory()) << '\n';
     check(unreadable == 0, ErrorKind::some_failed, "[predict] ", unreadable, " of ", files.size(),
           " volumes could not be read");
   }

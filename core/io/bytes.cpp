@@ -80,7 +80,9 @@ Bytes read_source(const ByteSource& source, ErrorKind kind, uint64_t most) {
       got = source.read(at, into);
     } catch (const Error&) { throw; } catch (const std::bad_alloc&) {
       throw;
-    } catch (const std::exception& e) { fail(kind, '[', source.name, "] cannot be read at byte ", at, ": ", e.what()); }
+    } catch (const std::exception& e) {
+      fail(kind, '[', source.name, "] cannot be read at byte ", at, ": ", e.what());
+    } catch (...) { fail(kind, '[', source.name, "] cannot be read at byte ", at, ": its source threw"); }
     check(got == into.size(), kind, '[', source.name, "] expected ", into.size(), " bytes at byte ", at, " of ",
           source.size, ", got ", got);
     at += got;

@@ -55,6 +55,7 @@ PreparedActivation prepare(const ActivationDims& d, const Context& context, Devi
 void run(const PreparedActivation& p, const float* x, float* y) { forward(p.dims, x, y, p.row->forward); }
 
 void activation_forward(const TensorView& x, Activation kind, const TensorView& y) {
+  expect_float("activation", "x", x);
   expect_shape("activation", "y", y, x.shape());
   expect_like("activation", "y", y, x);
   const ActivationDims d{x.rows(), x.channels(), x.row_stride(), y.row_stride(), 0, kind};
@@ -66,6 +67,7 @@ void activation_forward(const TensorView& x, Activation kind, const TensorView& 
 }
 
 void activation_backward(const TensorView& x, const TensorView& dy, Activation kind, const TensorView& dx) {
+  expect_float("activation", "x", x);
   expect_shape("activation", "dy", dy, x.shape());
   expect_like("activation", "dy", dy, x);
   expect_shape("activation", "dx", dx, x.shape());

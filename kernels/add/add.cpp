@@ -26,6 +26,7 @@ PreparedAdd prepare(const AddDims& d, const Context& context, Device device) {
 void run(const PreparedAdd& p, const float* a, const float* b, float* y) { add_rows(p.dims, a, b, y, p.row->run); }
 
 void add_forward(const TensorView& a, const TensorView& b, const TensorView& y) {
+  expect_float("add", "a", a);
   expect_shape("add", "b", b, a.shape());
   expect_shape("add", "y", y, a.shape());
   expect_like("add", "b", b, a);

@@ -48,7 +48,7 @@ AttentionDims dims_of(const TensorView& qkv, int64_t heads, int rank, const Tens
   expect("qkv", qkv, qkv, 3 * heads * kHeadDim);
   expect("y", y, qkv, heads * kHeadDim);
   expect("statistics", statistics, qkv, 2 * heads);
-  check(statistics.is_dense(), ErrorKind::usage, "[attention] statistics: expected a dense tensor");
+  expect_dense("attention", "statistics", statistics);
   return {s[0], s[1], s[2], s[3], heads, rank - 1, qkv.row_stride(), y.row_stride(), 0, 0};
 }
 

@@ -53,6 +53,7 @@ void expect_table(const char* argument, const TensorView& t, int64_t m, const Te
   expect_shape(kOp, argument, t, {m, x.channels()});
   expect_type(kOp, argument, t, DType::f64);
   expect_device(kOp, argument, t, x);
+  expect_dense(kOp, argument, t);
 }
 void expect_sets(const TensorView& x, const NormSets& sets) {
   expect_activations(kOp, "x", x);

@@ -16,8 +16,8 @@ void over_elements(const TensorView& t, const F& f) {
 }
 
 Tensor table_of(const char* argument, const Tensor& t, auto&& value_of) {
-  check(t.is_dense() && (t.dtype() == DType::f32 || t.dtype() == DType::f64), ErrorKind::usage, "[channel_norm] ",
-        argument, ": expected dense f32 or f64, got ", t.dtype(), " ", t.shape());
+  expect_float("channel_norm", argument, t);
+  expect_dense("channel_norm", argument, t);
   const Tensor table = Tensor::empty(t.device(), {t.shape().rank() > 1 ? t.shape()[0] : 1, t.channels()}, DType::f64);
   const HostRows host(t.device());
   over_elements(t, [&](auto v, int64_t i) { table.data<double>()[i] = value_of(static_cast<double>(v)); });
@@ -37,18 +37,36 @@ Tensor mean_table(const Tensor& running_mean) {
 void update_running_statistics(const TensorView& running_mean, const TensorView& running_variance,
                                const TensorView& batches, const TensorView& mean, const TensorView& variance,
                                int64_t values, double momentum) {
-  const auto blend = [&](const char* argument, const TensorView& running, const TensorView& batch, double factor) {
-    if (!running.defined()) return;
-    expect_shape("batch_norm", argument, running, {batch.channels()});
-    expect_device("batch_norm", argument, running, batch);
-    over_elements(running, [&](auto& r, int64_t i) {
-      r = static_cast<std::remove_reference_t<decltype(r)>>((1 - momentum) * static_cast<double>(r) +
-                                                            momentum * (factor * batch.data<double>()[i]));
-    });
+  constexpr const char* op = "batch_norm";
+  struct Statistic {
+    const char *running_name, *batch_name;
+    const TensorView &running, &batch;
+    double factor;
   };
+  const double unbiased = static_cast<double>(values) / static_cast<double>(values - 1);
+  const Statistic both[] = {{"running mean", "mean", running_mean, mean, 1},
+                            {"running variance", "variance", running_variance, variance, unbiased}};
+  for (const auto& [running_name, batch_name, running, batch, factor] : both) {
+    expect_shape(op, batch_name, batch, {1, mean.channels()});
+    expect_type(op, batch_name, batch, DType::f64);
+    expect_device(op, batch_name, batch, mean);
+    if (!running.defined()) continue;
+    expect_float(op, running_name, running);
+    expect_shape(op, running_name, running, {mean.channels()});
+    expect_device(op, running_name, running, mean);
+  }
+  if (batches.defined()) {
+    expect_scalar(op, "batches", batches);
+    expect_type(op, "batches", batches, DType::i64);
+    expect_device(op, "batches", batches, mean);
+  }
   const HostRows host(mean.device());
-  blend("running mean", running_mean, mean, 1);
-  blend("running variance", running_variance, variance, static_cast<double>(values) / static_cast<double>(values - 1));
+  for (const auto& s : both)
+    if (s.running.defined())
+      over_elements(s.running, [&](auto& r, int64_t i) {
+        r = static_cast<std::remove_reference_t<decltype(r)>>((1 - momentum) * static_cast<double>(r) +
+                                                              momentum * (s.factor * s.batch.data<double>()[i]));
+      });
   if (batches.defined()) ++*batches.data<int64_t>();
 }
 

@@ -29,7 +29,7 @@ DepthwiseDims dims_of(const char* op, const TensorView& x, const TensorView& wei
             k[-2] % 2 == 1 && (k.rank() == 4 || k[2] % 2 == 1),
         ErrorKind::usage, "[", op, "] weight: expected [", s[4], ", 1, k, k] or [", s[4],
         ", 1, k, k, k] with odd k, got ", k);
-  check(weight.is_dense(), ErrorKind::usage, "[", op, "] weight: expected a dense tensor");
+  expect_dense(op, "weight", weight);
   expect_like(op, "weight", weight, x);
   expect_shape(op, y_name, y, s);
   expect_like(op, y_name, y, x);

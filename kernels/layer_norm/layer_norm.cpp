@@ -26,10 +26,9 @@ void expect(const char* argument, const TensorView& t, const TensorView& x, cons
 }
 
 void expect_x(const TensorView& x, double eps) {
-  check(x.defined() && x.shape().rank() > 0 && x.channels() > 0, ErrorKind::usage,
-        "[layer_norm] x: expected [..., C], C > 0, got ", x.shape());
-  check(x.dtype() == DType::f32 || x.dtype() == DType::f64, ErrorKind::usage,
-        "[layer_norm] x: expected f32 or f64, got ", x.dtype());
+  expect_float("layer_norm", "x", x);
+  check(x.shape().rank() > 0 && x.channels() > 0, ErrorKind::usage, "[layer_norm] x: expected [..., C], C > 0, got ",
+        x.shape());
   check(eps > 0, ErrorKind::usage, "[layer_norm] eps: expected more than 0, got ", eps);
 }
 

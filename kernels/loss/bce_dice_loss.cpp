@@ -75,7 +75,9 @@ void expect_operands(const TensorView& logits, const TensorView& target, const T
   expect_like(kOp, "target", target, logits);
   expect_shape(kOp, "sums", sums, {logits.shape()[0], 2});
   expect_type(kOp, "sums", sums, DType::f64);
-  check(loss.numel() == 1, ErrorKind::usage, "[bce_dice_loss] ", scalar, ": expected one element, got ", loss.shape());
+  expect_device(kOp, "sums", sums, logits);
+  expect_dense(kOp, "sums", sums);
+  expect_scalar(kOp, scalar, loss);
   expect_like(kOp, scalar, loss, logits);
 }
 

@@ -86,11 +86,14 @@ void expect_operands(const TensorView& logits, const TensorView& labels, const T
   const Shape& x = logits.shape();
   expect_shape(kOp, "labels", labels, {x[0], x[1], x[2], x[3]});
   expect_type(kOp, "labels", labels, DType::i64);
+  expect_device(kOp, "labels", labels, logits);
+  expect_dense(kOp, "labels", labels);
   expect_shape(kOp, "sums", sums, {x[0], 2, x[4]});
   expect_type(kOp, "sums", sums, DType::f64);
-  check(loss.numel() == 1, ErrorKind::usage, "[dice_ce_loss] ", scalar, ": expected one element, got ", loss.shape());
+  expect_device(kOp, "sums", sums, logits);
+  expect_dense(kOp, "sums", sums);
+  expect_scalar(kOp, scalar, loss);
   expect_like(kOp, scalar, loss, logits);
-  check(labels.is_dense(), ErrorKind::usage, "[dice_ce_loss] labels: expected a dense tensor");
 }
 
 }  // namespace

@@ -44,7 +44,8 @@ MaxPoolDims dims_of(const TensorView& x, const char* x_name, int rank, const Ten
   if (index.defined()) {
     expect_shape("max_pool", "index", index, y.shape());
     expect_type("max_pool", "index", index, DType::u8);
-    check(index.is_dense(), ErrorKind::usage, "[max_pool] index: expected a dense tensor");
+    expect_device("max_pool", "index", index, x);
+    expect_dense("max_pool", "index", index);
   }
   return d;
 }

@@ -78,7 +78,7 @@ void expect_quarters(const char* op, const TensorView& x, const Quarters& weight
     const std::string name = text("weights[", q, "]");
     expect_shape(op, name.c_str(), weights[q], rank == 5 ? Shape{c / 4, 1, k, k, k} : Shape{c / 4, 1, k, k});
     expect_like(op, name.c_str(), weights[q], x);
-    check(weights[q].is_dense(), ErrorKind::usage, "[", op, "] ", name, ": expected a dense tensor");
+    expect_dense(op, name.c_str(), weights[q]);
     if (!biases[q].defined()) continue;
     expect_shape(op, text("biases[", q, "]").c_str(), biases[q], {c / 4});
     expect_like(op, text("biases[", q, "]").c_str(), biases[q], x);

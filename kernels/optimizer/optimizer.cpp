@@ -18,13 +18,12 @@ constexpr int64_t kGrain = 16384;
 
 void expect_parameters(const char* op, const TensorView& weight,
                        std::initializer_list<std::pair<const char*, TensorView>> rest) {
-  check(weight.dtype() == DType::f32 || weight.dtype() == DType::f64, ErrorKind::usage, "[", op,
-        "] weight: expected f32 or f64, got ", weight.dtype());
-  check(weight.is_dense(), ErrorKind::usage, "[", op, "] weight: expected a dense tensor");
+  expect_float(op, "weight", weight);
+  expect_dense(op, "weight", weight);
   for (const auto& [name, t] : rest) {
     expect_shape(op, name, t, weight.shape());
     expect_like(op, name, t, weight);
-    check(t.is_dense(), ErrorKind::usage, "[", op, "] ", name, ": expected a dense tensor");
+    expect_dense(op, name, t);
   }
 }
 
