@@ -117,6 +117,27 @@ Prediction Predictor::predict_volume(Tensor voxels, const PredictOptions& option
   return prediction;
 }
 
+int64_t Predictor::picture_bytes(const Shape& picture, DType dtype, const PredictOptions& options) const {
+  const Recipe& recipe = model_.recipe;
+  check(picture.rank() == 3 && picture.channels() == 3, ErrorKind::usage, "[predict] picture: expected [H, W, 3], got ",
+        picture);
+  const int64_t h = picture[0], w = picture[1], classes = model_.config.classes;
+  constexpr int64_t side = Config::kInputMultiple;
+  const auto padded = [](int64_t n) { return (n + side - 1) / side * side; };
+  const int64_t ih = options.native_size ? padded(h) : recipe.size[0],
+                iw = options.native_size ? padded(w) : recipe.size[1];
+  const auto bytes = [](const Shape& shape, DType type = DType::f32) {
+    return Context::current().allocator()->rounded(shape.numel() * size_of(type));
+  };
+  const int64_t stored = bytes(picture, dtype), pixels = bytes(picture), input = bytes({ih, iw, 3});
+  const int64_t turned = recipe.bgr ? stored : 0, converted = dtype == DType::f32 ? 0 : pixels;
+  const int64_t small = bytes({ih, iw, classes}), large = bytes({h, w, classes});
+  return std::max({stored + turned + converted, pixels + input, 2 * input,     // made an input of
+                   forward_cost(model_.config, {1, 1, ih, iw, 3}).peak_bytes,  // the network, whose input stays
+                   input + 2 * small,                                          // logits and their sigmoid
+                   input + small + large, input + large + bytes({h, w, classes}, DType::u8)});
+}
+
 VolumeCost Predictor::cost(const Size3& native, const PredictOptions& options, bool whole_volumes,
                            int64_t program_bytes, const std::optional<VolumeRecipe>& recipe) const {
   return plan_volume(model_.config, recipe ? *recipe : model_.volume_recipe,

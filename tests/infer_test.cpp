@@ -128,6 +128,33 @@ TEST_CASE("infer: the model that ships turns a picture into a mask") {
   CHECK(!found.touches_border);
 }
 
+TEST_CASE("infer: a picture takes what was said before, to the byte") {
+  ModelFile model = load_model(LGMS_TEST_DATA "/nuclei.safetensors");
+  for (const bool paper : {false, true})
+    for (const auto& [h, w] : {std::pair{70, 90}, {301, 700}, {1500, 1700}})
+      for (const bool native : {false, true})
+        for (const DType dtype : {DType::u8, DType::f32}) {
+#if defined(__SANITIZE_ADDRESS__)
+          if (h > 301) continue;  // it finds nothing more in the largest, for minutes
+#endif
+          CAPTURE(paper);
+          CAPTURE(h);
+          CAPTURE(native);
+          CAPTURE(dtype);
+          if (paper) model.recipe = Recipe::named("paper-2d");
+          const Predictor predictor(model, "nuclei");
+          PredictOptions options;
+          options.native_size = native;
+          Context context({.threads = 2});
+          const Context::Scope scope(context);
+          const Tensor picture = Tensor::full({h, w, 3}, 100, dtype);
+          const int64_t before = context.allocator()->in_use();
+          context.allocator()->reset_peak();
+          predictor.predict(picture, options);
+          CHECK(predictor.picture_bytes(picture.shape(), dtype, options) == context.allocator()->peak() - before);
+        }
+}
+
 TEST_CASE("infer: a volume becomes labels, says before what it takes, tells how far it is, and stops when told to") {
   const ModelFile model = load_model(LGMS_TEST_DATA "/released/0.1.0_3d.safetensors");
   const Predictor predictor(model, "released");

@@ -52,6 +52,11 @@ void predict_one(const Predictor& predictor, const io::PictureReader& read, cons
   const Tensor image = read(file);
   PredictOptions options;
   options.native_size = a.native_size;
+  const int64_t need = a.program_bytes + predictor.picture_bytes(image.shape(), image.dtype(), options);
+  check(static_cast<uint64_t>(need) <= machine_memory(), ErrorKind::device, "[", file.string(),
+        "] expected a picture that this machine's memory, ", machine_memory() / 1'000'000, " MB, holds, got ",
+        image.shape()[0], " x ", image.shape()[1], ", which takes about ", need / 1'000'000, " MB",
+        a.native_size ? "; leave out --native-size, or cut it into parts" : "; cut it into parts");
   const Prediction prediction = predictor.predict(image, options);
   const Tensor &masks = prediction.labels, &p = prediction.probabilities;
   const Outputs outputs = outputs_of(a, file, p.channels());
