@@ -287,8 +287,6 @@ Run* of_lanes(int lanes, Run* four, Run* eight, Run* sixteen) {
 #define LGMS_SIZED(lanes, name) of_lanes(lanes, name<4>, name<8>, name<16>)
 
 int64_t no_scratch(const ConvolutionDims&) { return 0; }
-// Four lanes make twice as many pairs of vectors as winograd_scratch_size counts.
-int64_t twice_winograd_scratch(const ConvolutionDims& d) { return 2 * winograd_scratch_size(d); }
 
 }  // namespace
 
@@ -338,7 +336,7 @@ TEST_CASE("simd_twins: convolution, Winograd") {
             LGMS_SIZED(lanes, winograd_pack_units),
             LGMS_OF_LANES(lanes, winograd_pack),
             winograd_units,
-            lanes == 4 ? twice_winograd_scratch : winograd_scratch_size,
+            LGMS_SIZED(lanes, winograd_scratch_size),
             LGMS_OF_LANES(lanes, convolution_winograd)};
   });
 }

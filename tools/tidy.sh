@@ -2,6 +2,6 @@
 # clang-tidy (.clang-tidy) over the sources given, or all but tests. Needs clang-tidy; configures the preset clang.
 set -eu
 cd "$(dirname "$0")/.."
-[ -f build/clang/compile_commands.json ] || cmake --preset clang > /dev/null
+cmake --preset clang > /dev/null
 [ $# -gt 0 ] || set -- $(find core kernels autograd nn lgmsnet tools -name '*.cpp')
 printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 clang-tidy -p build/clang --quiet

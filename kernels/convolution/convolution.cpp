@@ -51,7 +51,7 @@ constexpr ConvolutionImpl<float> winograd(const char* name, Isa isa, Convolution
           winograd_pack_units<lanes>,
           pack,
           winograd_units,
-          winograd_scratch_size,
+          winograd_scratch_size<lanes>,
           run};
 }
 

@@ -42,10 +42,10 @@ bool winograd_accepts(const ConvolutionDims& d) {
          d.h >= 3 && d.w >= 3;
 }
 int64_t winograd_units(const ConvolutionDims& d) { return winograd_cut(d).total; }
+template <int lanes>
 int64_t winograd_scratch_size(const ConvolutionDims& d) {
   const WinogradCut c = winograd_cut(d);
-  const int64_t pairs =
-      c.m_pair == 0 ? 1 : ceil_div(ceil_div(d.cout / d.groups, 16), c.parts);  // at least 8 lanes each
+  const int64_t pairs = c.m_pair == 0 ? 1 : ceil_div(ceil_div(d.cout / d.groups, 2 * lanes), c.parts);
   return 36 * (c.v_plane + pairs * c.m_plane);
 }
 
@@ -57,6 +57,9 @@ template <int lanes>
 int64_t winograd_packed_size(const ConvolutionDims& d) {
   return winograd_pack_units<lanes>(d) * 36 * (d.kd * (d.cin / d.groups) * lanes + kLine);
 }
+template int64_t winograd_scratch_size<4>(const ConvolutionDims&);
+template int64_t winograd_scratch_size<8>(const ConvolutionDims&);
+template int64_t winograd_scratch_size<16>(const ConvolutionDims&);
 template int64_t winograd_pack_units<4>(const ConvolutionDims&);
 template int64_t winograd_pack_units<8>(const ConvolutionDims&);
 template int64_t winograd_pack_units<16>(const ConvolutionDims&);

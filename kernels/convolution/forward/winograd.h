@@ -28,6 +28,7 @@ struct WinogradCut {
 WinogradCut winograd_cut(const ConvolutionDims& d);
 bool winograd_accepts(const ConvolutionDims& d);
 int64_t winograd_units(const ConvolutionDims& d);
+template <int lanes>
 int64_t winograd_scratch_size(const ConvolutionDims& d);
 
 // packed: for each group and pair of output vectors (the last may be single) [36][kd][cin/groups][pair][lanes],
