@@ -18,6 +18,7 @@ const RecipeName& default_recipe(int rank) { return recipe_named(rank == 3 ? "de
 
 std::vector<std::string> recipe_names() {
   std::vector<std::string> names;
+  names.reserve(kRecipes.size());
   for (const RecipeName& recipe : kRecipes) names.emplace_back(recipe.name);
   return names;
 }

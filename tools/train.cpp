@@ -1,4 +1,5 @@
 // lgmsnet train: arguments and what is said of a run.
+#include <cmath>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -36,7 +37,7 @@ void note_given(TrainingOptions& o, Verb verb) {
   if (verb.given("--classes")) o.given.insert("classes");
 }
 
-std::string percent(double share) { return text(static_cast<int>(share * 100 + 0.5), " %"); }
+std::string percent(double share) { return text(std::lround(share * 100), " %"); }
 
 std::string line_of(const nn::StepReport& r, bool volumes) {
   return text("epoch ", r.epoch, "/", r.epochs, " ", r.batch, "/", r.batches, "  loss ", fixed(r.loss, 4), "  ",

@@ -27,12 +27,12 @@ namespace {
 constexpr int64_t kMostSteps = 1000;
 
 std::string index_text(const Shape& shape, int64_t element) {
-  std::string text = "]";
+  std::string index = "]";
   for (int axis = shape.rank() - 1; axis >= 0; --axis) {
-    text = std::to_string(element % shape[axis]) + (text == "]" ? "" : ", ") + text;
+    index.insert(0, text(element % shape[axis], index == "]" ? "" : ", "));
     element /= shape[axis];
   }
-  return "[" + text;
+  return "[" + index;
 }
 
 class Verifier {

@@ -74,6 +74,7 @@ Size3 patch_of(const std::vector<Size3>& sizes) {
   Size3 patch;
   for (size_t a = 0; a < 3; ++a) {
     std::vector<int64_t> sides;
+    sides.reserve(sizes.size());
     for (const Size3& size : sizes) sides.push_back(size[a]);
     std::sort(sides.begin(), sides.end());
     const int64_t twice = sides[sides.size() / 2] + sides[(sides.size() - 1) / 2];  // the median, of two the mean

@@ -105,6 +105,7 @@ class CaseFinder {
         for (const std::string& label : {right, trimmed(right)}) offer(image, label);
     }
     std::vector<VolumeCase> cases;
+    cases.reserve(pairs.size());
     for (const auto& [image, label] : pairs) cases.push_back({io::nifti_stem(image), image, label});
     return cases;
   }
