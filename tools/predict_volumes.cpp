@@ -80,6 +80,7 @@ class VolumePrediction {
                     [&](const fs::path& file) { return outputs_of(a_, file, model().config.classes).all(); });
     if (!a_.dry_run) check_names(files);
     std::vector<std::optional<VolumeCost>> costs;
+    costs.reserve(files.size());
     for (const fs::path& file : files) costs.push_back(cost_of(file));
     if (a_.dry_run) return describe(files, costs);
     io::ensure_directory(a_.out);
