@@ -2,6 +2,7 @@
 // A row per implementation of an op, measured through the op itself on one thread.
 #include <benchmark/benchmark.h>
 
+#include <set>
 #include <string>
 
 #include "core/context.h"
@@ -18,11 +19,12 @@ inline Tensor normals(const Shape& shape, uint64_t seed = 1) {
 }
 
 // Rows op/implementation/shape. problem() makes the tensors and returns what is timed; work: how much of `unit`
-// ("FLOP/s", "B/s") one call does.
+// ("FLOP/s", "B/s") one call does. Of an instruction set with several rows only the first is measured: the op takes it.
 template <class Impls, class Problem>
 void add_rows(const char* op, const Impls& impls, const char* shape, const char* unit, double work, Problem problem) {
+  std::set<Isa> measured;
   for (const auto& impl : impls) {
-    if (!supported(impl.isa)) continue;
+    if (!supported(impl.isa) || !measured.insert(impl.isa).second) continue;
     const std::string name = std::string(op) + "/" + impl.name + "/" + shape;
     benchmark::RegisterBenchmark(name.c_str(), [isa = impl.isa, unit, work, problem](benchmark::State& state) {
       ContextOptions options;

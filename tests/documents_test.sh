@@ -1,6 +1,6 @@
 #!/bin/sh
 # Every file that a document names in backquotes exists: `kernels/impl.h` from the root or the document's folder,
-# `impl.h` anywhere. <op> and the like stand for any. $1: the root.
+# `impl.h` anywhere. <op> and the like stand for any. Every row that a *_loops.h makes has its twins tested. $1: the root.
 set -eu
 cd "$1"
 files=$(find . -path ./build -prune -o -path ./.git -prune -o -type f -print | sed 's|^\./||')
@@ -18,5 +18,13 @@ for document in $(echo "$files" | grep '\.md$'); do
     fi
   done
 done
-echo "$named names looked up"
-[ "$named" -gt 100 ] && [ "$missing" -eq 0 ]
+rows=0
+for row in $(grep -ho 'LGMS_ROW([a-z_]*)(' kernels/*/*_loops.h kernels/*/*/*_loops.h | sed 's/.*ROW(\(.*\))(/\1/'); do
+  rows=$((rows + 1))
+  if ! grep -q "LGMS_TWINS([^,]*, $row)" tests/simd_twins_test.cpp; then
+    echo "tests/simd_twins_test.cpp: nothing runs $row with every number of lanes"
+    missing=1
+  fi
+done
+echo "$named names looked up, $rows rows"
+[ "$named" -gt 100 ] && [ "$rows" -gt 20 ] && [ "$missing" -eq 0 ]

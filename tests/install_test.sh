@@ -9,7 +9,6 @@ mkdir "$folder/user"
 cat > "$folder/user/CMakeLists.txt" << 'EOF'
 cmake_minimum_required(VERSION 3.25)
 project(user LANGUAGES CXX)
-set(CMAKE_CXX_STANDARD 20)
 find_package(lgmsnet 0.1 REQUIRED)
 add_executable(user user.cpp)
 target_link_libraries(user PRIVATE lgmsnet::infer)

@@ -68,6 +68,14 @@ using namespace lgms::kernels;
 
 namespace {
 
+// each(isa, forward, backward) for every row of both lists that this machine has.
+template <class Forward, class Backward, class Each>
+void over_pairs(std::span<const Impl<Forward>> forward, std::span<const Impl<Backward>> backward, const Each& each) {
+  for (const Impl<Forward>& f : forward)
+    for (const Impl<Backward>& b : backward)
+      if (f.isa == b.isa && supported(f.isa)) each(f.isa, f.run, b.run);
+}
+
 // What a row computes, and of how many terms of magnitude 1 each number is the sum: its error may be eps * terms times
 // the largest of them, at least 1. kAny: not comparable.
 struct Output {
@@ -403,10 +411,8 @@ TEST_CASE("simd_twins: depthwise") {
     CAPTURE(d.c);
     CAPTURE(d.kw);
     Rows rows(run(0., depthwise_forward_reference<double>, depthwise_weight_gradient_reference<double>));
-    for (size_t i = 0; i < depthwise_forward_impls().size(); ++i) {
-      const auto& [name, device, isa, forward] = depthwise_forward_impls()[i];
-      if (supported(isa)) rows.row(isa, run(0.f, forward, depthwise_weight_gradient_impls()[i].run));
-    }
+    over_pairs(depthwise_forward_impls(), depthwise_weight_gradient_impls(),
+               [&](Isa isa, auto* forward, auto* backward) { rows.row(isa, run(0.f, forward, backward)); });
     const auto twin = [&](int lanes, auto f, auto g) { rows.twin(lanes, run(0.f, f, g)); };
     LGMS_FOR_TWIN_PAIRS(twin, depthwise_forward, depthwise_weight_gradient);
   }
@@ -448,10 +454,8 @@ TEST_CASE("simd_twins: multiscale_depthwise") {
     CAPTURE(d.w);
     Rows rows(run(0., multiscale_depthwise_forward_reference<double>,
                   multiscale_depthwise_weight_gradient_reference<double>));
-    for (size_t i = 0; i < multiscale_depthwise_forward_impls().size(); ++i) {
-      const auto& [name, device, isa, forward] = multiscale_depthwise_forward_impls()[i];
-      if (supported(isa)) rows.row(isa, run(0.f, forward, multiscale_depthwise_weight_gradient_impls()[i].run));
-    }
+    over_pairs(multiscale_depthwise_forward_impls(), multiscale_depthwise_weight_gradient_impls(),
+               [&](Isa isa, auto* forward, auto* backward) { rows.row(isa, run(0.f, forward, backward)); });
     const auto twin = [&](int lanes, auto f, auto g) { rows.twin(lanes, run(0.f, f, g)); };
     LGMS_FOR_TWIN_PAIRS(twin, multiscale_depthwise_forward, multiscale_depthwise_weight_gradient);
   }
@@ -471,10 +475,8 @@ TEST_CASE("simd_twins: layer_norm") {
     };
     CAPTURE(c);
     Rows rows(run(0., layer_norm_forward_reference<double>, layer_norm_backward_reference<double>));
-    for (size_t i = 0; i < layer_norm_forward_impls().size(); ++i) {
-      const auto& [name, device, isa, forward] = layer_norm_forward_impls()[i];
-      if (supported(isa)) rows.row(isa, run(0.f, forward, layer_norm_backward_impls()[i].run));
-    }
+    over_pairs(layer_norm_forward_impls(), layer_norm_backward_impls(),
+               [&](Isa isa, auto* forward, auto* backward) { rows.row(isa, run(0.f, forward, backward)); });
     const auto twin = [&](int lanes, auto f, auto b) { rows.twin(lanes, run(0.f, f, b)); };
     LGMS_FOR_TWIN_PAIRS(twin, layer_norm_forward, layer_norm_backward);
   }
@@ -500,10 +502,8 @@ TEST_CASE("simd_twins: max_pool") {
         CAPTURE(taps);
         CAPTURE(special);
         Rows rows(run(0., max_pool_forward_reference<double>, max_pool_backward_reference<double>));
-        for (size_t i = 0; i < max_pool_forward_impls().size(); ++i) {
-          const auto& [name, device, isa, forward] = max_pool_forward_impls()[i];
-          if (supported(isa)) rows.row(isa, run(0.f, forward, max_pool_backward_impls()[i].run));
-        }
+        over_pairs(max_pool_forward_impls(), max_pool_backward_impls(),
+                   [&](Isa isa, auto* forward, auto* backward) { rows.row(isa, run(0.f, forward, backward)); });
         const auto twin = [&](int lanes, auto f, auto b) { rows.twin(lanes, run(0.f, f, b)); };
         LGMS_FOR_TWIN_PAIRS(twin, max_pool_forward, max_pool_backward);
       }
@@ -531,10 +531,8 @@ TEST_CASE("simd_twins: upsample") {
         CAPTURE(w);
         CAPTURE(rank);
         Rows rows(run(0., upsample_forward_reference<double>, upsample_backward_reference<double>));
-        for (size_t i = 0; i < upsample_forward_impls().size(); ++i) {
-          const auto& [name, device, isa, forward] = upsample_forward_impls()[i];
-          if (supported(isa)) rows.row(isa, run(0.f, forward, upsample_backward_impls()[i].run));
-        }
+        over_pairs(upsample_forward_impls(), upsample_backward_impls(),
+                   [&](Isa isa, auto* forward, auto* backward) { rows.row(isa, run(0.f, forward, backward)); });
         const auto twin = [&](int lanes, auto f, auto b) { rows.twin(lanes, run(0.f, f, b)); };
         LGMS_FOR_TWIN_PAIRS(twin, upsample_forward, upsample_backward);
       }
@@ -563,10 +561,8 @@ TEST_CASE("simd_twins: attention") {
       CAPTURE(d.w);
       CAPTURE(most);
       Rows rows(run(0., attention_forward_reference<double>, attention_backward_reference<double>));
-      for (size_t i = 0; i < attention_forward_impls().size(); ++i) {
-        const auto& [name, device, isa, forward] = attention_forward_impls()[i];
-        if (supported(isa)) rows.row(isa, run(0.f, forward, attention_backward_impls()[i].run));
-      }
+      over_pairs(attention_forward_impls(), attention_backward_impls(),
+                 [&](Isa isa, auto* forward, auto* backward) { rows.row(isa, run(0.f, forward, backward)); });
       const auto twin = [&](int lanes, AttentionHeadForward* f, AttentionHeadBackward* b) {
         rows.twin(lanes, run(
                              0.f, [&](auto... of) { attention_forward_packed(of..., f); },

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <iostream>
 #include <optional>
+#include <utility>
 
 #include "core/error.h"
 #include "core/formats/image.h"
@@ -65,6 +66,8 @@ ModelFile with_recipe(ModelFile file, const PredictArguments& a) {
 std::string megabytes(int64_t bytes) {
   return bytes < 1'000'000 ? text(bytes, " bytes") : text((bytes + 999'999) / 1'000'000, " MB");
 }
+// A limit: rounded to the side on which it still holds.
+std::string at_most(int64_t bytes) { return bytes < 1'000'000 ? megabytes(bytes) : text(bytes / 1'000'000, " MB"); }
 std::string extents(const Size3& s) { return text(s[0], " x ", s[1], " x ", s[2]); }
 
 // One program run: a model, where it computes, what is wanted of it.
@@ -123,7 +126,7 @@ class VolumePrediction {
       const int64_t most = max_memory();
       if (!a_.dry_run && cost.peak_bytes() > most)
         fail(ErrorKind::device, "[", file.string(), "] expected to need at most ",
-             a_.max_memory > 0 ? "--max-memory " : "this machine's memory, ", megabytes(most), ", the estimate is ",
+             a_.max_memory > 0 ? "--max-memory " : "this machine's memory, ", at_most(most), ", the estimate is ",
              megabytes(cost.peak_bytes()), " (", cost.largest().name, ", ", cost.runs, " windows of ",
              extents(recipe().patch), "); ", what_fits(header, most));
       return cost;
@@ -167,14 +170,16 @@ class VolumePrediction {
                 << ", advancing along axis "
                 << "DHW"[w.axes[0]] << "\n  memory    " << megabytes(c.peak_bytes()) << ", in \"" << c.largest().name
                 << "\":";
-      for (const auto& [name, bytes] : c.largest().parts) std::cout << ' ' << name << ' ' << megabytes(bytes) << ';';
+      const char* before = " ";
+      for (const auto& [name, bytes] : c.largest().parts)
+        std::cout << std::exchange(before, "; ") << name << ' ' << megabytes(bytes);
       std::cout << "\n  time      about " << duration(each * static_cast<double>(c.runs)) << '\n';
     }
     std::cout << "all: memory " << megabytes(most) << ", time about " << duration(seconds) << " with "
               << session_.context().threads() << " threads (a window of at most 64 voxels a side was timed, and scaled "
               << "by multiply-adds)\n";
     std::cout << (most <= max_memory() ? "fits" : "does not fit") << " into "
-              << (a_.max_memory > 0 ? "--max-memory " : "this machine's memory, ") << megabytes(max_memory()) << '\n';
+              << (a_.max_memory > 0 ? "--max-memory " : "this machine's memory, ") << at_most(max_memory()) << '\n';
     check(unreadable == 0, ErrorKind::some_failed, "[predict] ", unreadable, " of ", files.size(),
           " volumes could not be read");
   }

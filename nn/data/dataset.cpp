@@ -83,7 +83,8 @@ int64_t mask_classes(const fs::path& root) {
   check(io::is_folder(root), ErrorKind::data, "[", root.string(), "] expected the folder of the data, found none");
   int64_t k = 0;
   while (io::is_folder(masks / std::to_string(k))) ++k;
-  check(k > 0, ErrorKind::data, "[", (masks / "0").string(), "] no such folder: expected the masks of the first class");
+  check(k > 0, ErrorKind::data, "[", root.string(), "] expected masks/0, the masks of the first class, found none",
+        io::is_folder(root / "imagesTr") ? "; it holds volumes, which want a 3D model" : "");
   const auto is_number = [](const fs::path& path) {
     return path.filename().native().find_first_not_of("0123456789") == std::string::npos;
   };

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,14 @@ std::string error_of(const F& f) {
 
 // Every ISA of this CPU, reference first.
 std::vector<Isa> isas();
+
+// Whether a context that is capped to each of them in turn runs every row of a list.
+template <class Impls>
+bool one_row_per_isa(const Impls& impls) {
+  std::set<Isa> seen;
+  for (const auto& impl : impls) seen.insert(impl.isa);
+  return seen.size() == impls.size();
+}
 
 // Options of a context with this many threads; of one that is capped to an ISA.
 inline ContextOptions with_threads(int threads) {
