@@ -24,6 +24,8 @@ Context::Context(ContextOptions options)
       allocator_(std::make_shared<HostAllocator>(options_.memory_limit, options_.lean)) {
   check(threads_ >= 1 && threads_ <= kMostThreads, ErrorKind::usage, "[context] threads: expected 0 to ", kMostThreads,
         ", got ", options_.threads);
+  check(options_.memory_limit >= 0, ErrorKind::usage, "[context] memory_limit: expected 0 (none) or more, got ",
+        options_.memory_limit);
   check(supported(isa_), ErrorKind::device, "[isa] ", name_of(isa_), ": this CPU has no more than ",
         name_of(best_isa()));
   if (!options_.executor) pool_ = std::make_unique<ThreadPool>(threads_);

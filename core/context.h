@@ -37,7 +37,8 @@ struct ContextOptions {
 };
 
 // Nothing is process-global: two contexts in two threads do not know of each other. Ops use the thread's current
-// context; a thread that never entered a Scope has a default one of its own (one thread, no limit, no log).
+// context; a thread that never entered a Scope has a default one of its own (one thread, no limit, no log). A context
+// may be current in several threads: their ops take turns with its threads, and share its memory limit and stop token.
 class Context {
  public:
   explicit Context(ContextOptions options = {});

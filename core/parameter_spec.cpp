@@ -27,7 +27,9 @@ std::vector<Tensor> in_order(const std::vector<ParameterSpec>& specs, const Name
   for (const auto& [name, tensor] : tensors) {
     const auto found = index.find(name);
     check(found != index.end(), ErrorKind::model, "[", source, "] ", name,
-          ": the network has no such tensor; is this a model of another architecture?");
+          name.starts_with("optimizer.")
+              ? ": this is a run's checkpoint; its model is model.safetensors beside it"
+              : ": the network has no such tensor; is this a model of another architecture?");
     check(!ordered[found->second].defined(), ErrorKind::model, "[", source, "] ", name, ": expected this tensor once");
     const Shape& shape = specs[found->second].shape;
     check(tensor.shape() == shape, ErrorKind::model, "[", source, "] ", name, ": expected shape ", shape, ", got ",

@@ -33,7 +33,7 @@ Shape Shape::with_channels(int64_t c) const {
   Shape shape = *this;
   check(rank_ > 0, ErrorKind::usage, "[shape] with_channels: expected a rank above 0");
   shape.extents_[static_cast<size_t>(rank_ - 1)] = c;
-  return shape;
+  return Shape(shape.extents());  // which checks it
 }
 
 std::ostream& operator<<(std::ostream& out, const Shape& shape) {

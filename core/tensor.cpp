@@ -102,8 +102,8 @@ template Tensor Tensor::from(const Shape&, std::span<const int64_t>);
 template Tensor Tensor::from(const Shape&, std::span<const uint8_t>);
 
 Tensor Tensor::slice(int64_t first, int64_t count) const {
-  check(shape_.rank() > 0 && first >= 0 && count >= 0 && first + count <= channels(), ErrorKind::usage,
-        "[slice] channels: expected a range within ", channels(), ", got ", first, " + ", count);
+  check(shape_.rank() > 0 && first >= 0 && count >= 0 && first <= channels() && count <= channels() - first,
+        ErrorKind::usage, "[slice] channels: expected a range within ", channels(), ", got ", first, " + ", count);
   Tensor t = *this;
   t.data_ = static_cast<char*>(data_) + first * size_of(dtype_);
   t.shape_ = shape_.with_channels(count);
@@ -111,8 +111,8 @@ Tensor Tensor::slice(int64_t first, int64_t count) const {
 }
 
 Tensor Tensor::slice_batch(int64_t first, int64_t count) const {
-  check(shape_.rank() > 1 && first >= 0 && count >= 0 && first + count <= shape_[0], ErrorKind::usage,
-        "[slice_batch] images: expected a range within ", shape_, ", got ", first, " + ", count);
+  check(shape_.rank() > 1 && first >= 0 && count >= 0 && first <= shape_[0] && count <= shape_[0] - first,
+        ErrorKind::usage, "[slice_batch] images: expected a range within ", shape_, ", got ", first, " + ", count);
   std::vector<int64_t> extents(shape_.extents().begin(), shape_.extents().end());
   const int64_t rows_per_image = shape_[0] == 0 ? 0 : rows() / shape_[0];
   extents[0] = count;
@@ -132,6 +132,7 @@ Tensor Tensor::reshaped(const Shape& shape) const {
 }
 
 Tensor Tensor::clone() const {
+  check(defined(), ErrorKind::usage, "[clone] expected a tensor, got none");
   Tensor t = empty(device_, shape_, dtype_);
   t.copy_from(*this);
   return t;
@@ -147,6 +148,7 @@ Tensor Tensor::to(Device device) const {
 Tensor Tensor::dense() const { return is_dense() ? *this : clone(); }
 
 Tensor Tensor::to(DType dtype) const {
+  check(defined(), ErrorKind::usage, "[to] expected a tensor, got none");
   if (dtype == dtype_) return *this;
   const Tensor source = dense();
   Tensor t = empty(Device::cpu, shape_, dtype);
@@ -162,6 +164,7 @@ Tensor Tensor::to(DType dtype) const {
 
 void Tensor::fill(double value) const {
   if (numel() == 0) return;
+  check(defined(), ErrorKind::usage, "[fill] expected a tensor, got none");
   const int64_t size = size_of(dtype_);
   const MemoryRows rows = is_dense() ? MemoryRows{1, numel() * size} : MemoryRows{this->rows(), channels() * size};
   with_type(dtype_, [&](auto zero) {
@@ -177,6 +180,8 @@ void copy(const TensorView& source, const TensorView& destination) {
         "[copy] source: expected ", destination.dtype(), " ", destination.shape(), ", got ", source.dtype(), " ",
         source.shape());
   if (source.numel() == 0) return;
+  check(source.defined() && destination.defined(), ErrorKind::usage, "[copy] expected two tensors, got none for ",
+        source.defined() ? "destination" : "source");
   const int64_t size = size_of(source.dtype()), from_stride = source.row_stride() * size,
                 into_stride = destination.row_stride() * size;
   const bool dense = source.is_dense() && destination.is_dense();

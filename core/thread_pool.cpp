@@ -73,6 +73,7 @@ void ThreadPool::run(int64_t pieces, FunctionRef<void(int64_t, int)> body) {
     for (int64_t piece = 0; piece < pieces; ++piece) body(piece, 0);
     return;
   }
+  const std::lock_guard turn(turn_);
   {
     const std::lock_guard lock(mutex_);  // a sleeping worker must not miss the new region
     body_ = &body;

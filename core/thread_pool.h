@@ -45,8 +45,8 @@ inline constexpr int kMostThreads = 1024;
 
 // run(pieces, body) calls body(piece, worker) once for every piece in [0, pieces), worker in [0, threads()), the caller
 // being worker 0, and returns when all are done. The first exception of a piece is rethrown in the caller. Between
-// regions workers spin for about 50 us, then sleep. threads = 1 creates no thread. One region at a time; a nested
-// run executes in the calling worker alone.
+// regions workers spin for about 50 us, then sleep. threads = 1 creates no thread. One region at a time: a nested run
+// executes in the calling worker alone, and callers in several threads take turns.
 class ThreadPool {
  public:
   // Throws Error{usage} unless 1 <= threads <= kMostThreads, Error{device} where the system gives fewer.
@@ -64,6 +64,7 @@ class ThreadPool {
   void take_pieces(int worker);
 
   std::vector<std::thread> workers_;
+  std::mutex turn_;  // held by the caller of the region
   std::mutex mutex_;
   std::condition_variable wake_;
   alignas(64) std::atomic<uint64_t> region_{0};  // bumped once per region

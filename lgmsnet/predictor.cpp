@@ -86,7 +86,6 @@ Prediction Predictor::predict_picture(const Tensor& picture, const PredictOption
 }
 
 Prediction Predictor::predict_volume(Tensor voxels, const PredictOptions& options) const {
-  check(!is_singular(options.affine), ErrorKind::usage, "[predict] affine: expected three independent axes");
   check(std::isfinite(options.min_millilitres) && options.min_millilitres >= 0, ErrorKind::usage,
         "[predict] min_millilitres: expected a finite number from 0, got ", options.min_millilitres);
   VolumeOptions volume;

@@ -15,7 +15,9 @@ constexpr int64_t kObjects = 4'000'000, kThread = 300'000;
 // Of the estimate, for what rounding of blocks and the heap's gaps cost: seen up to 1 %.
 constexpr int64_t kSparePercent = 3;
 
-int64_t voxels_of(const Size3& size) { return size[0] * size[1] * size[2]; }
+constexpr int64_t kMostSide = 1 << 16;
+
+int64_t voxels_of(const Size3& size) { return Shape(size).numel(); }  // which has its limit
 
 int64_t weight_bytes(const Config& config) {
   int64_t bytes = 0;
@@ -37,6 +39,9 @@ const VolumeCost::Step& VolumeCost::largest() const {
 }
 
 VolumeCost plan_volume(const Config& config, const VolumeRecipe& recipe, const VolumeWork& work) {
+  for (const int64_t side : work.native)
+    check(side >= 1 && side <= kMostSide, ErrorKind::usage, "[volume] size: expected sides of 1 to ", kMostSide,
+          " voxels, got ", work.native[0], " x ", work.native[1], " x ", work.native[2]);
   const VolumeGrid grid = volume_grid(recipe, work.native, work.affine);
   VolumeCost cost;
   cost.windows = plan_windows(grid.size, recipe.patch, recipe.overlap, recipe.gaussian);

@@ -18,7 +18,8 @@ Size3 size_of(const TensorView& x) { return {x.shape()[0], x.shape()[1], x.shape
 
 void expect_volume(const char* what, const TensorView& x, DType dtype) {
   check(x.shape().rank() == 4 && x.channels() == 1 && x.numel() > 0 && x.dtype() == dtype, ErrorKind::usage,
-        "[recipe] ", what, ": expected ", dtype, " [D, H, W, 1], got ", x.dtype(), " ", x.shape());
+        "[recipe] ", what, ": expected ", dtype, " [D, H, W, 1] with at least one voxel, got ", x.dtype(), " ",
+        x.shape());
 }
 
 // low..high to 0..1, clipped.
@@ -138,6 +139,7 @@ VolumeGrid volume_grid(const VolumeRecipe& recipe, const Size3& native, const Af
 
 VolumeInput make_volume_input(const VolumeRecipe& recipe, const TensorView& voxels, const Affine& affine) {
   expect_volume("voxels", voxels, DType::f32);
+  check(!is_singular(affine), ErrorKind::usage, "[recipe] affine: expected three independent axes");
   VolumeInput input{{}, volume_grid(recipe, size_of(voxels), affine)};
   VolumeGrid& grid = input.grid;
   input.image = transform::reorient(voxels, grid.orientation);

@@ -262,6 +262,14 @@ TEST_CASE("batch_norm: running statistics take the unbiased variance, count batc
 }
 
 TEST_CASE("norms: wrong arguments throw and are named") {
+  CHECK(error_of([] {
+          kernels::reciprocal_deviation(Tensor::zeros({2, 2, 8}), 1e-5);
+        }) == "[channel_norm] variance: expected [M, C] or [C], got [2, 2, 8]");
+  CHECK(error_of([] {
+          kernels::mean_table(Tensor::zeros({2, 8}));
+        }) == "[channel_norm] mean: expected [C], got [2, 8]");
+  CHECK(error_of([] { kernels::reciprocal_deviation(Tensor::zeros({8}), 0); }) ==
+        "[channel_norm] eps: expected more than 0, got 0");
   using autograd::Variable;
   const Variable one(Tensor::zeros({1, 1, 1, 1, 4})), x(Tensor::zeros({2, 1, 3, 3, 4})), four(Tensor::zeros({4})),
       three(Tensor::zeros({3}));

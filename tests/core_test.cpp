@@ -1,9 +1,11 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <numeric>
 #include <thread>
 
@@ -179,6 +181,40 @@ TEST_CASE("context: the caller's executor runs the pieces; blocks depend on dims
   CHECK(blocks.first(0) == 0);
   CHECK(blocks.last(2) == 10);
   CHECK(blocks_of(0, 3, 100).count == 1);
+}
+
+TEST_CASE("tensor: ranges beyond it, channels that cannot be and tensors that are not there are refused") {
+  constexpr int64_t most = std::numeric_limits<int64_t>::max();
+  CHECK(error_of([] { Tensor::zeros({4, 8}).slice(8, most - 3); }).starts_with("[slice] channels: expected a range"));
+  CHECK(error_of([] { Tensor::zeros({4, 8}).slice(most, most); }).starts_with("[slice] channels: expected a range"));
+  CHECK(error_of([] { Tensor::zeros({4, 8}).slice_batch(1, most); }).starts_with("[slice_batch] images: expected a"));
+  CHECK(error_of([] { Shape{2, 3}.with_channels(-1); }).starts_with("[shape] extent 1: expected 0 or more"));
+  CHECK(error_of([] { Shape{1 << 20, 1 << 20}.with_channels(int64_t{1} << 40); }).starts_with("[shape] extents: exp"));
+  CHECK(error_of([] { Tensor().clone(); }) == "[clone] expected a tensor, got none");
+  CHECK(error_of([] { Tensor().fill(1); }) == "[fill] expected a tensor, got none");
+  CHECK(error_of([] { Tensor().to(DType::f64); }) == "[to] expected a tensor, got none");
+  CHECK(error_of([] { Tensor::zeros({}).copy_from(Tensor()); }).starts_with("[copy] expected two tensors"));
+}
+
+TEST_CASE("context: current in two threads at once, they take turns") {
+  Context context({.threads = 2});
+  std::atomic<int64_t> sum{0};
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 3; ++caller)
+    callers.emplace_back([&] {
+      const Context::Scope scope(context);
+      for (int region = 0; region < 300; ++region) {
+        int64_t mine = 0;  // of one region: two pieces never run for two callers
+        std::array<int64_t, 4> parts{};
+        context.parallel(4, [&](int64_t piece, int) { parts[static_cast<size_t>(piece)] = piece + 1; });
+        for (const int64_t part : parts) mine += part;
+        sum += mine;
+      }
+    });
+  for (std::thread& caller : callers) caller.join();
+  CHECK(sum == 3 * 300 * 10);
+  CHECK(error_of([] { const Context negative({.memory_limit = -1}); }) ==
+        "[context] memory_limit: expected 0 (none) or more, got -1");
 }
 
 TEST_CASE("context: numbers of threads that there cannot be are refused, with an executor too") {

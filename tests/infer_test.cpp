@@ -204,7 +204,20 @@ TEST_CASE("infer: a least volume beyond every component leaves none; without a u
   options.min_millilitres = 1;
   options.affine = {};
   CHECK(error_of([&] { predictor.predict(volume, options); }, ErrorKind::usage) ==
-        "[predict] affine: expected three independent axes");
+        "[recipe] affine: expected three independent axes");
+}
+
+TEST_CASE("infer: volumes beyond counting are refused before anything is counted") {
+  const Predictor predictor(load_model(LGMS_TEST_DATA "/released/0.1.0_3d.safetensors"), "released");
+  PredictOptions options;
+  options.affine = kIdentityAffine;
+  for (const Size3& size : {Size3{int64_t{1} << 22, int64_t{1} << 22, int64_t{1} << 22}, Size3{int64_t{1} << 48, 1, 1},
+                            Size3{0, 4, 4}, Size3{-1, 4, 4}}) {
+    CHECK(error_of([&] { predictor.cost(size, options, false, 0); }, ErrorKind::usage).starts_with("[volume] size: "));
+    CHECK(error_of([&] { predictor.fitting_patch(size, options, false, 0, 1); }, ErrorKind::usage)
+              .starts_with("[volume] size: "));
+  }
+  CHECK(predictor.cost({4096, 4096, 4096}, options, false, 0).peak_bytes() > int64_t{4} << 36);
 }
 
 TEST_CASE("infer: a volume's whole probabilities are those of the slabs, and its statistics count the labels") {

@@ -73,10 +73,8 @@ TEST_CASE("program: options that are numbers take finite ones") {
                                                                                       {"predict", "--min-volume"},
                                                                                       {"eval", "--threshold"},
                                                                                       {"eval", "--tolerance"},
-                                                                                      {"gradcheck", "--tolerance"},
-                                                                                      {"train", "--lr"},
-                                                                                      {"train", "--spacing"}})
-    for (const char* number : {"nan", "-NAN", "nan(1)", "inf", "-infinity", "1e999"}) {
+                                                                                      {"gradcheck", "--tolerance"}})
+    for (const char* number : {"nan", "-NAN", "nan(1)", "inf", "-infinity", "1e999", "", "1x"}) {
       const Outcome outcome = run({option[0], option[1], number});
       CAPTURE(outcome.err);
       CHECK(outcome.code == 2);
@@ -155,6 +153,11 @@ TEST_CASE("convert: a PyTorch checkpoint becomes the same weights with a recipe;
     REQUIRE(golden.find("weights." + t.name) != nullptr);
     CHECK(testing::max_difference(t.tensor, *golden.find("weights." + t.name)) == 0);
   }
+  std::filesystem::copy_file(pth, folder / "mine.pth");
+  const Outcome itself = run({"convert", folder / "mine.pth", "-o", folder / "mine.pth", "--recipe", "paper-2d"});
+  CHECK(itself.code == 2);
+  CHECK(contains(itself.err, "is the checkpoint itself"));
+  CHECK(io::read_file(folder / "mine.pth") == io::read_file(pth));
   const Outcome refused = run({"convert", out, "-o", (folder / "again.safetensors").string(), "--recipe", "paper-2d"});
   CHECK(refused.code == 4);
   CHECK_FALSE(fs::exists(folder / "again.safetensors"));
@@ -177,6 +180,7 @@ TEST_CASE("convert: a 3D checkpoint takes a 3D recipe, with the sides of its pat
   const std::string pth = (folder / "net_3d.pth").string(), out = (folder / "out.safetensors").string();
   io::write_file(pth, testing::pth_of(weights));
   CHECK(run({"convert", pth, "-o", out, "--recipe", "paper-2d"}).code == 2);
+  CHECK(run({"convert", pth, "-o", out, "--recipe", "paper-3d", "--size", "4128"}).code == 2);
   CHECK(run({"convert", pth, "-o", out, "--recipe", "paper-3d", "--white", "255"}).code == 2);
   const Outcome done = run({"convert", pth, "-o", out, "--recipe", "paper-3d", "--size", "64", "32", "96"});
   CAPTURE(done.err);

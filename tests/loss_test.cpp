@@ -115,6 +115,14 @@ TEST_CASE("losses: the same bits for any number of threads") {
 }
 
 TEST_CASE("losses: wrong shapes and labels throw and name the argument") {
+  for (const int64_t label : {int64_t{-1}, int64_t{2}, int64_t{4'000'000'000'000'000}}) {
+    const Tensor logits = Tensor::zeros({1, 1, 4, 4, 2}), labels = Tensor::zeros({1, 1, 4, 4}, DType::i64);
+    labels.data<int64_t>()[3] = label;
+    CHECK(error_of([&] {
+            kernels::dice_ce_loss_backward(logits, labels, Tensor::zeros({1, 2, 2}, DType::f64), Tensor::zeros({1}),
+                                           Tensor::zeros({1, 1, 4, 4, 2}));
+          }) == text("[dice_ce_loss] labels: expected 0 to 1, got ", label));
+  }
   const autograd::Variable x(Tensor::zeros({2, 1, 3, 3, 4}));
   CHECK(error_of([&] {
           autograd::bce_dice_loss(x, Tensor::zeros({2, 1, 3, 3, 1}));

@@ -81,7 +81,7 @@ TEST_CASE("optimizer: wrong arguments throw and are named; no elements are fine"
         "[adamw_step] step: expected at least 1, got 0");
   CHECK(error_of([&] {
           kernels::sgd_step({.rate = 1}, padded({2, 3}, DType::f32, 1), w, w);
-        }) == "[sgd_step] gradient: expected a dense tensor");
+        }).starts_with("[sgd_step] gradient: expected a dense tensor"));
   const Tensor none = Tensor::zeros({0});
   kernels::sgd_step({.rate = 1}, none, none, none);
 }

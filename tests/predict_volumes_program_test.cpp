@@ -261,7 +261,11 @@ TEST_CASE("predict volumes: usage errors before any work") {
   CHECK(bench.predict({a}, {"--patch", "32", "32", "40"}).code == 2);
   CHECK(bench.predict({a}, {"--patch", "32", "32", "960000000"}).code == 2);
   CHECK(bench.predict({a}, {"--overlap", "1"}).code == 2);
-  for (const char* memory : {"0", "-1", "much"}) CHECK(bench.predict({a}, {"--max-memory", memory}).code == 2);
+  for (const char* memory : {"0", "-1", "-1G", "much", "1X", "-inf", "1e9", ""}) {
+    const Outcome outcome = bench.predict({a}, {"--max-memory", memory});
+    CHECK(outcome.code == 2);
+    CHECK(contains(outcome.err, "--max-memory: expected bytes, or with K, M, G or T"));
+  }
   const Outcome flat = bench.predict({a}, {"--threshold", "0.5"});
   CHECK(flat.code == 2);
   CHECK(contains(flat.err, "--threshold is for 2D models"));
@@ -323,6 +327,7 @@ TEST_CASE("predict volumes: --dry-run writes nothing; --max-memory below the est
   CHECK(contains(some.err, "b.nii] its header cannot be read"));
   CHECK(contains(dry.out, "\nfits into this machine's memory, "));
   CHECK(contains(bench.predict({file}, {"--dry-run", "--max-memory", "1"}).out, "into --max-memory 1 bytes\n"));
+  CHECK(contains(bench.predict({file}, {"--dry-run", "--max-memory", "0.5gib"}).out, "into --max-memory 536 MB\n"));
   CHECK(contains(bench.predict({file}, {"--dry-run", "--max-memory", "60M"}).out, "does not fit into --max-memory"));
   const Outcome refused = bench.predict({file}, {"--max-memory", "60M"});
   CAPTURE(refused.err);

@@ -1,6 +1,9 @@
 // A run as whoever embeds the library has it. What the program says of runs: *train*_program_test, resume_program_test.
 #include "lgmsnet/training/training_run.h"
 
+#include <limits>
+#include <stdexcept>
+
 #include "core/io/bytes.h"
 #include "core/io/output_file.h"
 #include "lgmsnet/model_file.h"
@@ -137,7 +140,12 @@ TEST_CASE("training_run: options that make no sense are refused by name, before 
   CHECK(testing::error_of([&] {
           TrainingRun run(bench.pictures("none"));
           run.train();
-        }) == "[train] expected begin() before train()");
+        }).starts_with("[train] expected a begin() that succeeded before"));
+  CHECK(refused([](auto& o) { o.validate_every = 0; }) == "[train] --val-every: expected 1 to 1000000, got 0");
+  CHECK(refused([](auto& o) { o.accumulate = 0; }) == "[train] --accumulate: expected 1 to 4096, got 0");
+  CHECK(refused([](auto& o) { o.rate = std::numeric_limits<double>::quiet_NaN(); }) ==
+        "[train] --lr: expected 1e-12 to 1000, got nan");
+  CHECK(refused([](auto& o) { o.out.clear(); }) == "[train] --out: expected a folder, got an empty text");
 }
 
 TEST_CASE("training_run: the folder is one run's at a time") {
@@ -147,6 +155,38 @@ TEST_CASE("training_run: the folder is one run's at a time") {
   TrainingOptions second = bench.pictures("run");
   second.resume = true;
   CHECK(testing::error_of([&] { TrainingRun run(second); }).find("another training is at work") != std::string::npos);
+}
+
+TEST_CASE("training_run: nothing trains after a begin() that was refused, and no run begins twice") {
+  const Bench bench;
+  const auto refused = [](TrainingRun& run) {
+    CHECK(testing::error_of([&] { run.train(); }).starts_with("[train] expected a begin() that succeeded before"));
+  };
+  TrainingRun first(bench.pictures("run")), second(bench.pictures("run"));
+  first.begin();
+  CHECK(testing::error_of([&] { second.begin(); }).find("another training is at work") != std::string::npos);
+  refused(second);
+  first.train();
+  const io::Bytes last = bench.file("run", "last.safetensors");
+  CHECK(testing::error_of([&] { first.begin(); }).starts_with("[train] expected one begin()"));
+  refused(first);
+  TrainingRun thrown(bench.pictures("thrown"),
+                     {.progress = [](std::string_view, int64_t, int64_t) { throw std::runtime_error("no"); }});
+  CHECK_THROWS_AS(thrown.begin(), std::runtime_error);
+  refused(thrown);
+  CHECK(bench.file("run", "last.safetensors") == last);
+}
+
+TEST_CASE("training_run: a run without a threshold goes on, whatever the caller's options say besides") {
+  const Bench bench;
+  TrainingOptions o = bench.pictures("run");
+  o.epochs = 1;
+  o.mask_threshold = -1;
+  trained(o);
+  o.resume = true;
+  o.mask_threshold = 100;
+  TrainingRun run(o);
+  CHECK(run.options().mask_threshold == -1);
 }
 
 TEST_CASE("picture_report: means over pictures of means over classes") {

@@ -188,7 +188,11 @@ void add_bench(CommandLine& program) {
   verb.add("--outputs", a->outputs, "Write the outputs of the first run (safetensors)");
   verb.add_flag("--interactive", a->interactive, "Print \"ready\", then make one run per line of standard input");
   add_machine(verb, a->machine);
-  verb.action([a] { bench(*a); });
+  verb.action([a, verb] {
+    if (!a->file.empty()) verb.refuse({"--config", "--size", "--batch"}, "is the file's; leave it out");
+    if (!a->train) verb.refuse({"--checkpointing"}, "is for --train");
+    bench(*a);
+  });
 }
 
 }  // namespace lgms::tools

@@ -1,6 +1,7 @@
 #include "tools/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -22,9 +23,33 @@ std::string wrong_number(const std::string& typed) {
   return whole ? "" : text("expected a whole number", T(-1) < 0 ? "" : " from 0", ", got ", typed);
 }
 
-// CLI11 finds that nan lies in every range.
+// CLI11 finds that nan lies in every range, and takes nothing for 0.
 std::string not_finite(const std::string& typed) {
-  return std::isfinite(std::strtod(typed.c_str(), nullptr)) ? "" : text("expected a finite number, got ", typed);
+  char* end = nullptr;
+  const bool finite = std::isfinite(std::strtod(typed.c_str(), &end));
+  return finite && end == typed.c_str() + typed.size() && !typed.empty()
+             ? ""
+             : text("expected a finite number, got ", typed.empty() ? "nothing" : typed);
+}
+
+// "1.5G" to the digits of bytes, in place.
+std::string to_bytes(std::string& typed) {
+  double number = 0;
+  const char* const end = typed.data() + typed.size();
+  const auto [stop, error] = std::from_chars(typed.data(), end, number, std::chars_format::fixed);
+  std::string unit(stop, end);
+  std::transform(unit.begin(), unit.end(), unit.begin(),
+                 [](char c) { return c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c; });
+  const std::string_view units[] = {"", "K", "M", "G", "T"};
+  for (double factor = 1; const std::string_view of : units) {
+    if (error == std::errc() && number > 0 && number * factor < 0x1p60 &&
+        (unit == of || unit == text(of, 'B') || unit == text(of, "IB"))) {
+      typed = text(static_cast<uint64_t>(std::ceil(number * factor)));
+      return "";
+    }
+    factor *= 1024;
+  }
+  return text("expected bytes, or with K, M, G or T behind the number multiples of 1024, got ", typed);
 }
 
 template <class T>
@@ -38,11 +63,16 @@ struct Element<std::vector<T>> {
 
 }  // namespace
 
-Option Option::required() const { return Option(option_->required()); }
+Option Option::required() const {
+  return Option(option_->required()->check(
+      [](const std::string& typed) { return typed.empty() ? "expected something, got an empty text" : ""; }));
+}
 Option Option::whole_range(int64_t least, int64_t most) const {
   return Option(option_->check(CLI::Range(least, most)));
 }
-Option Option::range(double least, double most) const { return Option(option_->check(CLI::Range(least, most))); }
+Option Option::range(double least, double most) const {
+  return Option(option_->check(not_finite, "")->check(CLI::Range(least, most)));
+}
 Option Option::multiples_of(int64_t step, int64_t most) const {
   return Option(option_->check([step, most](const std::string& typed) {
     int64_t number = 0;
@@ -57,7 +87,7 @@ Option Option::one_of(const std::vector<std::string>& words) const {
 }
 Option Option::values(int least, int most) const { return Option(option_->expected(least, most)); }
 Option Option::separated_by(char c) const { return Option(option_->delimiter(c)); }
-Option Option::bytes() const { return Option(option_->transform(CLI::AsSizeValue(false))); }
+Option Option::bytes() const { return Option(option_->transform(CLI::Validator(to_bytes, "", "bytes"))); }
 Option Option::shows_default() const { return Option(option_->capture_default_str()); }
 Option Option::group(const std::string& title) const { return Option(option_->group(title)); }
 
@@ -67,7 +97,6 @@ Option Verb::add(const std::string& names, T& value, const std::string& help) co
   using Number = typename Element<T>::type;
   if constexpr (std::integral<Number>)
     option->check(wrong_number<std::conditional_t<std::unsigned_integral<Number>, uint64_t, int64_t>>, "");
-  if constexpr (std::floating_point<Number>) option->check(not_finite, "");
   return Option(option);
 }
 template Option Verb::add(const std::string&, std::string&, const std::string&) const;

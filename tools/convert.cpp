@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "core/error.h"
@@ -23,6 +24,9 @@ struct Options {
 };
 
 void run(const Options& o) {
+  std::error_code absent;
+  check(!std::filesystem::equivalent(o.in, o.out, absent), ErrorKind::usage, "[convert] --output: ", o.out,
+        " is the checkpoint itself; choose another name");
   ModelFile model;
   model.tensors = with_our_names(io::read_pth(o.in));
   model.config = config_of(model.tensors, o.in);
@@ -36,6 +40,8 @@ void run(const Options& o) {
     model.recipe.white = o.white;
   } else {
     check(o.white == 0, ErrorKind::usage, "[convert] --white is for 2D models, this one is 3D");
+    for (const int64_t side : o.size)
+      check(side <= 4096, ErrorKind::usage, "[convert] --size: expected at most 4096 for a 3D network, got ", side);
     model.volume_recipe = VolumeRecipe::named(o.recipe);
     if (!o.size.empty()) model.volume_recipe.patch = {o.size.front(), o.size[o.size.size() / 2], o.size.back()};
   }

@@ -148,7 +148,9 @@ void add_gradcheck(CommandLine& program) {
   };
   auto o = std::make_shared<Options>();
   const Verb verb = program.add_verb("gradcheck", "Every op's gradient against central differences in double");
-  verb.add("--tolerance", o->tolerance, "largest |analytic - numeric| / max(1, |analytic|, |numeric|)").shows_default();
+  verb.add("--tolerance", o->tolerance, "largest |analytic - numeric| / max(1, |analytic|, |numeric|)")
+      .range(0.0, 1.0)
+      .shows_default();
   verb.add_flag("--json", o->json, "print JSON");
   add_machine(verb, o->machine);
   verb.action([o] { run(o->tolerance, o->json, o->machine); });

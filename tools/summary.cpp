@@ -96,7 +96,10 @@ void add_summary(CommandLine& program) {
   verb.add("--batch", o->batch, "images").shows_default().range(int64_t{1}, int64_t{4096});
   verb.add_flag("--json", o->json, "print JSON");
   add_threads(verb, o->machine);
-  verb.action([o] { run(*o); });
+  verb.action([o, verb] {
+    if (!o->model.empty()) verb.refuse({"--config"}, "is the model's; leave it out");
+    run(*o);
+  });
 }
 
 }  // namespace lgms::tools

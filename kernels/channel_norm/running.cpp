@@ -15,10 +15,13 @@ void over_elements(const TensorView& t, const F& f) {
       f(t.data<float>()[i], i);
 }
 
-Tensor table_of(const char* argument, const Tensor& t, auto&& value_of) {
+Tensor table_of(const char* argument, const Tensor& t, int most_rank, auto&& value_of) {
+  const int rank = t.shape().rank();
   expect_float("channel_norm", argument, t);
   expect_dense("channel_norm", argument, t);
-  const Tensor table = Tensor::empty(t.device(), {t.shape().rank() > 1 ? t.shape()[0] : 1, t.channels()}, DType::f64);
+  check(rank == 1 || rank == most_rank, ErrorKind::usage, "[channel_norm] ", argument, ": expected ",
+        most_rank == 2 ? "[M, C] or " : "", "[C], got ", t.shape());
+  const Tensor table = Tensor::empty(t.device(), {rank == 2 ? t.shape()[0] : 1, t.channels()}, DType::f64);
   const HostRows host(t.device());
   over_elements(t, [&](auto v, int64_t i) { table.data<double>()[i] = value_of(static_cast<double>(v)); });
   return table;
@@ -27,11 +30,12 @@ Tensor table_of(const char* argument, const Tensor& t, auto&& value_of) {
 }  // namespace
 
 Tensor reciprocal_deviation(const Tensor& variance, double eps) {
-  return table_of("variance", variance, [eps](double v) { return 1 / std::sqrt(v + eps); });
+  check(eps > 0, ErrorKind::usage, "[channel_norm] eps: expected more than 0, got ", eps);
+  return table_of("variance", variance, 2, [eps](double v) { return 1 / std::sqrt(v + eps); });
 }
 
 Tensor mean_table(const Tensor& running_mean) {
-  return table_of("mean", running_mean, [](double v) { return v; });
+  return table_of("mean", running_mean, 1, [](double v) { return v; });
 }
 
 void update_running_statistics(const TensorView& running_mean, const TensorView& running_variance,

@@ -19,6 +19,12 @@ Blocks blocks_per_image(const TensorView& x) {
   return blocks_of(rows, 1 + 16384 / x.channels(), rows);
 }
 
+void expect_classes(const TensorView& x, const int64_t* labels) {
+  for (int64_t i = 0; i < x.rows(); ++i)
+    check(labels[i] >= 0 && labels[i] < x.channels(), ErrorKind::data, "[dice_ce_loss] labels: expected 0 to ",
+          x.channels() - 1, ", got ", labels[i]);
+}
+
 // body(piece, image, first row counted over all images, rows, scratch [4, C]).
 template <class T, class Body>
 void over_blocks(const TensorView& x, const Body& body) {
@@ -35,9 +41,7 @@ void over_blocks(const TensorView& x, const Body& body) {
 template <class T, class Run>
 void forward(const TensorView& x, const int64_t* labels, const TensorView& loss, const TensorView& sums, Run* run) {
   const int64_t n = x.shape()[0], c = x.channels(), count = blocks_per_image(x).count, size = 2 * c + 1;
-  for (int64_t i = 0; i < x.rows(); ++i)
-    check(labels[i] >= 0 && labels[i] < c, ErrorKind::data, "[dice_ce_loss] labels: expected 0 to ", c - 1, ", got ",
-          labels[i]);
+  expect_classes(x, labels);
   std::vector<double> partials(static_cast<size_t>(n * count * size));
   over_blocks<T>(x, [&](int64_t piece, int64_t, int64_t first, int64_t rows, T* scratch) {
     double* partial = partials.data() + piece * size;
@@ -61,6 +65,7 @@ void forward(const TensorView& x, const int64_t* labels, const TensorView& loss,
 template <class T, class Run>
 void backward(const TensorView& x, const int64_t* labels, const TensorView& sums, const TensorView& dloss,
               const TensorView& dx, Run* run) {
+  expect_classes(x, labels);
   const int64_t n = x.shape()[0], c = x.channels();
   const double scale = *dloss.data<T>();
   std::vector<double> factors(sums.data<double>(), sums.data<double>() + n * 2 * c);

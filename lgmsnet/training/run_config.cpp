@@ -31,14 +31,27 @@ std::string list_setting(const std::vector<std::string>& stems) {
   return text(stems.size(), " names, hash ", nn::hash_of(stems));
 }
 
+// What null says in config.json, of an option that begins as one that is not allowed; false of any other option.
+template <class T>
+bool set_to_none(std::string_view option, T& value) {
+  bool none = false;
+  for_each_option(TrainingOptions{}, [&](const char* name, const auto& standard, const Allowed& allowed, const char*) {
+    if constexpr (std::is_same_v<std::decay_t<decltype(standard)>, T>)
+      if (option == name && standard != T{} && !allows(allowed, standard)) {
+        value = standard;
+        none = true;
+      }
+  });
+  return none;
+}
+
 void recall_options(TrainingPlan& plan, const Json& saved, const std::string& config) {
   std::set<std::string_view> known{"data"};
   for_each_option(plan.options, [&](const char* name, auto& value, const Allowed& allowed, const char*) {
     known.insert(name);
     const Json* of_run = saved.find(name);
     if (plan.given(name) || of_run == nullptr) return;
-    const bool may_be_none = !allows(allowed, value) && value != std::decay_t<decltype(value)>{};
-    if (may_be_none && of_run->is_null()) return;
+    if (of_run->is_null() && set_to_none(name, value)) return;
     check(take(allowed, *of_run, value), ErrorKind::usage, "[", config, "] ", name, ": expected ",
           description(allowed, value), ", got ", shown(*of_run));
   });

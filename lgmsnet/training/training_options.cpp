@@ -31,6 +31,14 @@ std::string number(double value) {
   return value == std::floor(value) && std::abs(value) < 0x1p53 ? text(static_cast<int64_t>(value)) : text(value);
 }
 
+template <class T>
+std::string text_of(const T& value) {
+  if constexpr (std::is_floating_point_v<T>)
+    return text(value);  // nan too, which JSON has not
+  else
+    return shown(value);
+}
+
 }  // namespace
 
 bool allows(const Allowed&, bool) { return true; }
@@ -104,9 +112,9 @@ void check_options(const TrainingOptions& options) {
   auto unset = standard.begin();
   for_each_option(options, [&](const char* name, const auto& value, const Allowed& allowed, const char*) {
     known.insert(name);
-    const bool same = Json(value).dump() == *unset++ || value == std::decay_t<decltype(value)>{};
+    const bool same = Json(value).dump() == *unset++;
     check(allows(allowed, value) || (same && !options.given.contains(name)), ErrorKind::usage, "[train] --", name,
-          ": expected ", description(allowed, value), ", got ", shown(value));
+          ": expected ", description(allowed, value), ", got ", text_of(value));
   });
   for (const std::string& name : options.given)
     check(known.contains(name), ErrorKind::usage, "[train] given: expected names of options, got \"", name, '"');

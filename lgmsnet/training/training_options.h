@@ -126,7 +126,7 @@ void for_each_option(Options&& a, const Visit& visit) {
 }
 
 // Throws Error{usage} naming the first option that is not allowed: one that is given must be, another one may also be
-// 0, empty, or what TrainingOptions{} has. A name in `given` that is none is refused too.
+// what TrainingOptions{} has. A name in `given` that is none is refused too.
 void check_options(const TrainingOptions& options);
 
 // Ours for the kind of the data: volumes where the folder is nnU-Net's (it has imagesTr) or the list is a datalist.

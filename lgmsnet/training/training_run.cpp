@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "core/error.h"
 #include "core/io/bytes.h"
@@ -40,6 +41,14 @@ void refuse(const TrainingPlan& plan, std::initializer_list<const char*> names, 
     check(!plan.given(name), ErrorKind::usage, "[train] --", name, " is for ", kind, ", not for ", plan.options.recipe);
 }
 
+// name: as options.network has it.
+Config network_named(const std::string& name, int64_t classes) {
+  if (io::lower_extension(name) == ".json") return Config::from_json(io::read_text(name, ErrorKind::model), name);
+  Config config = Config::named(name);
+  config.classes = classes;
+  return config;
+}
+
 // What is neither given nor remembered.
 void settle(TrainingPlan& plan) {
   TrainingOptions& o = plan.options;
@@ -61,6 +70,7 @@ void settle(TrainingPlan& plan) {
 
 TrainingPlan plan_of(TrainingOptions options, RunLock& lock) {
   check_options(options);
+  check(!options.out.empty(), ErrorKind::usage, "[train] --out: expected a folder, got an empty text");
   TrainingPlan plan{std::move(options), {}, {}, {}};
   const TrainingOptions& o = plan.options;
   const fs::path out = o.out, config = out / "config.json";
@@ -104,6 +114,7 @@ struct TrainingRun::State {
   LGMSNet net;
   nn::Optimizer optimizer;
   std::optional<nn::Trainer> trainer;
+  bool ready = false;  // to train
 };
 
 TrainingRun::TrainingRun(TrainingOptions options, TrainingEvents events)
@@ -115,6 +126,7 @@ const TrainingOptions& TrainingRun::options() const { return state_->plan.option
 
 TrainingStart TrainingRun::begin() {
   State& s = *state_;
+  check(!s.trainer, ErrorKind::usage, "[train] expected one begin(); make another TrainingRun to try again");
   const TrainingOptions& o = options();
   const auto tell = [this](std::string_view what, int64_t done, int64_t all) {
     if (events_.progress) events_.progress(what, done, all);
@@ -152,6 +164,7 @@ TrainingStart TrainingRun::begin() {
   if (saved) resume();
   write_run_config(s.file("config.json"), o, *s.study);
   read_data();
+  s.ready = true;
   return {saved,
           s.trainer->progress().step,
           o.epochs * batches,
@@ -191,7 +204,8 @@ void TrainingRun::read_data() {
 
 TrainingResult TrainingRun::train() {
   State& s = *state_;
-  check(s.trainer.has_value(), ErrorKind::usage, "[train] expected begin() before train()");
+  check(std::exchange(s.ready, false), ErrorKind::usage,
+        "[train] expected a begin() that succeeded before, and one train(); make another TrainingRun to go on");
   s.trainer->run();
   const nn::Progress& done = s.trainer->progress();
   return {done.best_epoch, done.epoch, s.study->best_by, done.best, s.file("model.safetensors")};
@@ -235,14 +249,11 @@ ModelFile initial_model(const TrainingPlan& plan, const std::string& standard, i
   } else if (plan.start) {
     model = *plan.start;
     source = o.init;
+    check(o.network.empty() || network_named(o.network, classes) == model.config, ErrorKind::usage,
+          "[train] --network: ", o.init, " (--init) has another one; leave it out");
   } else {
     source = o.network.empty() ? standard : o.network;
-    if (io::lower_extension(source) == ".json") {
-      model.config = Config::from_json(io::read_text(source, ErrorKind::model), source);
-    } else {
-      model.config = Config::named(source);
-      model.config.classes = classes;
-    }
+    model.config = network_named(source, classes);
     model.classes = std::move(names);
   }
   const int rank = plan.volumes() ? 3 : 2;

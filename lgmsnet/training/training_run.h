@@ -50,19 +50,20 @@ struct TrainingEvents {
 class TrainingRun {
  public:
   // Settles the options (those of the run in options.out, the recipe's defaults), reads lists and headers, makes the
-  // network, and locks the folder where it is there; writes nothing. Throws Error{usage} where an option makes no
-  // sense, or is not the run's, or the folder holds a run that is not to go on, or belongs to another training;
-  // Error{data} on lists and labels; Error{model} on network, init and checkpoint; Error{device} where weights and
-  // gradients do not fit into this machine's memory.
+  // network, and locks the folder where it is there (.lock), which is all it writes. Throws Error{usage} where an
+  // option makes no sense, or is not the run's, or the folder holds a run that is not to go on, or belongs to another
+  // training; Error{data} on lists and labels; Error{model} on network, init and checkpoint; Error{device} where
+  // weights and gradients do not fit into this machine's memory; Error{output} where the folder cannot be locked.
   explicit TrainingRun(TrainingOptions options, TrainingEvents events = {});
   ~TrainingRun();
   TrainingRun(const TrainingRun&) = delete;
   TrainingRun& operator=(const TrainingRun&) = delete;
 
   // Makes and locks the folder, takes over its checkpoint, writes config.json, and reads all data once: a bad file ends
-  // a run now and not in an hour; what fits stays in memory. Throws also Error{output}, Error{interrupted}.
+  // a run now and not in an hour; what fits stays in memory. Once. Throws also Error{output}, Error{interrupted}.
   TrainingStart begin();
-  // Trains to the last epoch, after begin(). Throws what nn::Trainer::run does; the folder is then one to go on with.
+  // Trains to the last epoch, once, after a begin() that succeeded. Throws what nn::Trainer::run does; the folder is
+  // then one to go on with.
   TrainingResult train();
 
   // As they were settled.
