@@ -149,6 +149,7 @@ TEST_CASE("infer: a picture takes what was said before, to the byte") {
           const Context::Scope scope(context);
           const Tensor picture = Tensor::full({h, w, 3}, 100, dtype);
           const int64_t before = context.allocator()->in_use();
+          predictor.predict(picture, options);  // packs the weights
           context.allocator()->reset_peak();
           predictor.predict(picture, options);
           CHECK(predictor.picture_bytes(picture.shape(), dtype, options) == context.allocator()->peak() - before);
