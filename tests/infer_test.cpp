@@ -131,12 +131,13 @@ TEST_CASE("infer: the model that ships turns a picture into a mask") {
 TEST_CASE("infer: a picture takes what was said before, to the byte") {
   ModelFile model = load_model(LGMS_TEST_DATA "/nuclei.safetensors");
   for (const bool paper : {false, true})
-    for (const auto& [h, w] : {std::pair{70, 90}, {301, 700}, {1500, 1700}})
+    for (const auto& [h, w] : {std::pair{70, 90}, {250, 300}, {1500, 1700}})
       for (const bool native : {false, true})
         for (const DType dtype : {DType::u8, DType::f32}) {
-#if defined(__SANITIZE_ADDRESS__)
-          if (h > 301) continue;  // it finds nothing more in the largest, for minutes
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+          if (h > 70) continue;  // they find nothing more in the larger ones, for minutes
 #endif
+          if (h > 300 && native) continue;  // a network at that size takes long, and makes no difference
           CAPTURE(paper);
           CAPTURE(h);
           CAPTURE(native);
