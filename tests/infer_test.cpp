@@ -131,7 +131,7 @@ TEST_CASE("infer: the model that ships turns a picture into a mask") {
 TEST_CASE("infer: a picture takes what was said before, to the byte") {
   ModelFile model = load_model(LGMS_TEST_DATA "/nuclei.safetensors");
   for (const bool paper : {false, true})
-    for (const auto& [h, w] : {std::pair{70, 90}, {250, 300}, {1500, 1700}})
+    for (const int64_t h : {70, 250, 1500})
       for (const bool native : {false, true})
         for (const DType dtype : {DType::u8, DType::f32}) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -148,7 +148,7 @@ TEST_CASE("infer: a picture takes what was said before, to the byte") {
           options.native_size = native;
           Context context({.threads = 2});
           const Context::Scope scope(context);
-          const Tensor picture = Tensor::full({h, w, 3}, 100, dtype);
+          const Tensor picture = Tensor::full({h, h + h / 4, 3}, 100, dtype);
           const int64_t before = context.allocator()->in_use();
           predictor.predict(picture, options);  // packs the weights
           context.allocator()->reset_peak();
