@@ -15,7 +15,7 @@ struct Overloaded : F... {
   using F::operator()...;
 };
 
-int64_t up_to_64(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 PreparedStep prepared(const Step& step, const Context& context) {
   return std::visit(
@@ -30,19 +30,30 @@ PreparedStep prepared(const Step& step, const Context& context) {
       step.dims);
 }
 
-// Bytes of what a step takes while it runs: its op's scratch, then the tables or statistics that are nobody's output.
+// Whether weights stay packed from run to run. Winograd's are four times as large as they are in the file: packed anew
+// in every run, they take no memory but the arena's.
+bool keeps(const kernels::PreparedConvolution<float>& p) {
+  const kernels::ConvolutionDims& d = p.dims;
+  return p.packed_bytes <= 2 * aligned(d.cout * (d.cin / d.groups) * d.taps() * int64_t{sizeof(float)});
+}
+
+// Bytes of what a step takes while it runs: its op's scratch, then weights that do not stay packed, and the tables or
+// statistics that are nobody's output.
 int64_t scratch_bytes(const PreparedStep& step) {
   return std::visit(Overloaded{[](const std::monostate&) { return int64_t{0}; },
+                               [](const kernels::PreparedConvolution<float>& p) {
+                                 return aligned(p.scratch_bytes) + (keeps(p) ? 0 : aligned(p.packed_bytes));
+                               },
                                [](const kernels::PreparedNorm& p) {
                                  const int64_t table = p.dims.m() * p.dims.c * int64_t{sizeof(double)};
-                                 return up_to_64(p.scratch_bytes) + 3 * up_to_64(table);
+                                 return aligned(p.scratch_bytes) + 3 * aligned(table);
                                },
                                [](const kernels::PreparedAttention& p) {
                                  const auto& d = p.dims;
-                                 return up_to_64(p.scratch_bytes) +
-                                        up_to_64(d.n * d.d * d.h * d.w * 2 * d.heads * int64_t{sizeof(float)});
+                                 return aligned(p.scratch_bytes) +
+                                        aligned(d.n * d.d * d.h * d.w * 2 * d.heads * int64_t{sizeof(float)});
                                },
-                               [](const auto& p) { return up_to_64(p.scratch_bytes); }},
+                               [](const auto& p) { return aligned(p.scratch_bytes); }},
                     step);
 }
 
@@ -81,7 +92,6 @@ Arena arena_of(const Steps& list, const std::vector<PreparedStep>& prepared) {
   Arena arena;
   arena.values.resize(list.values.size());
   arena.scratch.resize(list.steps.size());
-  const int output = list.values[static_cast<size_t>(list.output)].storage;
   std::vector<int> written(list.values.size(), -1);
   for (size_t i = list.steps.size(); i-- > 0;)
     written[static_cast<size_t>(list.values[static_cast<size_t>(list.steps[i].output)].storage)] = static_cast<int>(i);
@@ -89,9 +99,9 @@ Arena arena_of(const Steps& list, const std::vector<PreparedStep>& prepared) {
   for (size_t v = 0; v < list.values.size(); ++v) {
     const StepValue& value = list.values[v];
     const int index = static_cast<int>(v);
-    if (value.storage != index || index == list.input || index == output) continue;
+    if (value.storage != index || index == list.input) continue;
     rooms.push_back(
-        {written[v], value.last_read, up_to_64(value.shape.numel() * size_of(DType::f32)), &arena.values[v]});
+        {written[v], value.last_read, aligned(value.shape.numel() * size_of(DType::f32)), &arena.values[v]});
   }
   for (size_t i = 0; i < list.steps.size(); ++i)
     rooms.push_back({static_cast<int>(i), static_cast<int>(i), scratch_bytes(prepared[i]), &arena.scratch[i]});
@@ -123,15 +133,14 @@ Plan::Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr
   for (const Step& step : list.steps) steps.push_back(prepared(step, Context::current()));
   arena_ = arena_of(list, steps);
 
-  const int output = list.values[static_cast<size_t>(list.output)].storage;
   const auto place_of = [&](int v) -> Place {
     const StepValue& value = list.values[static_cast<size_t>(v)];
     const int64_t first = value.first * size_of(DType::f32);
     if (value.storage == list.input) return {Place::In::input, first};
-    if (value.storage == output) return {Place::In::output, first};
     return {Place::In::arena, arena_.values[static_cast<size_t>(value.storage)] + first};
   };
   const auto stride_of = [&](int v) { return list.shape_of(list.values[static_cast<size_t>(v)].storage).channels(); };
+  logits_ = place_of(list.output);
   const Tensor* p = parameters_.data();
   for (size_t i = 0; i < list.steps.size(); ++i) {
     const Step& step = list.steps[i];
@@ -154,10 +163,12 @@ void Plan::take_weights(size_t index, const Step& step, const Tensor* p, Operati
     operation.packed = packed_->get(index, prepared.row, prepared.packed_bytes, make);
   };
   std::visit(Overloaded{[&](const kernels::PreparedConvolution<float>& of) {
-                          packed(of, [&](float* into) {
-                            pack(of, kernels::forward_weights(of.dims, std::as_const(p[0]).data<float>()), into);
-                          });
+                          operation.weights = values(0);
                           operation.beta = values(1);
+                          if (!keeps(of)) return;
+                          packed(of, [&](float* into) {
+                            pack(of, kernels::forward_weights<float>(of.dims, operation.weights), into);
+                          });
                         },
                         [&](const kernels::PreparedDepthwise& of) {
                           packed(of, [&](float* into) { pack(of, values(0), false, into); });
@@ -189,47 +200,45 @@ ForwardCost forward_cost(const Config& config, const Shape& x) {
   const Steps list = steps_of(config, x);
   const Context& context = Context::current();
   const auto rounded = [&](int64_t bytes) { return context.allocator()->rounded(bytes); };
-  const auto bytes_of = [&](const Shape& shape) { return rounded(shape.numel() * size_of(DType::f32)); };
   ForwardCost cost;
   std::vector<PreparedStep> steps;
   for (const Step& step : list.steps) {
     cost.macs += step.macs + step.attention_macs + step.upsample_macs;
     steps.push_back(prepared(step, context));
-    cost.packed_bytes +=
-        std::visit(Overloaded{[](const std::monostate&) { return int64_t{0}; },
-                              [&](const kernels::PreparedNorm& p) {
-                                return step.op == Op::batch_norm ? 2 * rounded(p.dims.c * int64_t{sizeof(double)}) : 0;
-                              },
-                              [&](const auto& p) { return p.packed_bytes == 0 ? 0 : rounded(p.packed_bytes); }},
-                   steps.back());
+    cost.packed_bytes += std::visit(
+        Overloaded{[](const std::monostate&) { return int64_t{0}; },
+                   [&](const kernels::PreparedConvolution<float>& p) { return keeps(p) ? rounded(p.packed_bytes) : 0; },
+                   [&](const kernels::PreparedNorm& p) {
+                     return step.op == Op::batch_norm ? 2 * rounded(p.dims.c * int64_t{sizeof(double)}) : 0;
+                   },
+                   [&](const auto& p) { return p.packed_bytes == 0 ? 0 : rounded(p.packed_bytes); }},
+        steps.back());
   }
-  cost.peak_bytes = bytes_of(x) + bytes_of(list.shape_of(list.output)) + rounded(arena_of(list, steps).bytes);
+  cost.peak_bytes = rounded(x.numel() * size_of(DType::f32)) + rounded(arena_of(list, steps).bytes);
   return cost;
 }
 
 bool Plan::fits(const Context& context) const { return context.threads() == threads_ && context.isa() == isa_; }
 
-void Plan::run(const TensorView& x, const TensorView& logits, void* arena) const {
-  for (const auto& [name, t, shape] : {std::tuple{"x", x, input_}, std::tuple{"logits", logits, output_}}) {
-    kernels::expect_shape("plan", name, t, shape);
-    kernels::expect_type("plan", name, t, DType::f32);
-    kernels::expect_dense("plan", name, t);
-    check(t.device() == Device::cpu, ErrorKind::usage, "[plan] ", name, ": expected memory of cpu, got ", t.device());
-  }
+TensorView Plan::run(const TensorView& x, void* arena) const {
+  kernels::expect_shape("plan", "x", x, input_);
+  kernels::expect_type("plan", "x", x, DType::f32);
+  kernels::expect_dense("plan", "x", x);
+  check(x.device() == Device::cpu, ErrorKind::usage, "[plan] x: expected memory of cpu, got ", x.device());
   const Context& context = Context::current();
   check(fits(context), ErrorKind::usage, "[plan] context: expected ", threads_, " thread(s) and ", name_of(isa_),
         ", for which it was made, got ", context.threads(), " and ", name_of(context.isa()));
   check(arena != nullptr && reinterpret_cast<uintptr_t>(arena) % 64 == 0, ErrorKind::usage, "[plan] arena: expected ",
         arena_.bytes, " bytes, 64-byte aligned");
-  const Bases bases{{static_cast<char*>(arena), static_cast<char*>(x.memory()), static_cast<char*>(logits.memory())}};
+  const Bases bases{{static_cast<char*>(arena), static_cast<char*>(x.memory())}};
   for (const Operation& operation : operations_) run(operation, bases);
+  return {bases.at(logits_), DType::f32, output_};
 }
 
 Tensor Plan::run(const Tensor& x) const {
-  const Tensor logits = Tensor::empty(Device::cpu, output_);
-  const Scratch arena(Context::current().allocator(), arena_.bytes);
-  run(x, logits, arena.as<void>());
-  return logits;
+  const Tensor arena = Tensor::empty(Device::cpu, {arena_.bytes / int64_t{sizeof(float)}});
+  run(x, arena.memory());
+  return arena.slice(logits_.offset / int64_t{sizeof(float)}, output_.numel()).reshaped(output_);
 }
 
 void Plan::run(const Operation& o, const Bases& bases) const {
@@ -245,7 +254,13 @@ void Plan::run(const Operation& o, const Bases& bases) const {
                           });
                         },
                         [&](const kernels::PreparedConvolution<float>& p) {
-                          kernels::run<float>(p, in(0), o.packed, {.bias = {o.beta}}, y, floats(scratch));
+                          const float* packed = o.packed;
+                          if (packed == nullptr) {
+                            float* const into = floats(scratch + aligned(p.scratch_bytes));
+                            pack(p, kernels::forward_weights<float>(p.dims, o.weights), into);
+                            packed = into;
+                          }
+                          kernels::run<float>(p, in(0), packed, {.bias = {o.beta}}, y, floats(scratch));
                         },
                         [&](const kernels::PreparedDepthwise& p) { kernels::run(p, in(0), o.packed, nullptr, y); },
                         [&](const kernels::PreparedMultiscaleDepthwise& p) {
@@ -255,8 +270,8 @@ void Plan::run(const Operation& o, const Bases& bases) const {
                           const double *mean = o.mean, *rstd = o.rstd;
                           if (mean == nullptr) {
                             const int64_t count = p.dims.m() * p.dims.c,
-                                          table = up_to_64(count * int64_t{sizeof(double)});
-                            char* const tables = scratch + up_to_64(p.scratch_bytes);
+                                          table = aligned(count * int64_t{sizeof(double)});
+                            char* const tables = scratch + aligned(p.scratch_bytes);
                             auto* const m = reinterpret_cast<double*>(tables);
                             auto* const variance = reinterpret_cast<double*>(tables + table);
                             auto* const r = reinterpret_cast<double*>(tables + 2 * table);
@@ -269,7 +284,7 @@ void Plan::run(const Operation& o, const Bases& bases) const {
                         },
                         [&](const kernels::PreparedLayerNorm& p) { kernels::run(p, in(0), o.gamma, o.beta, y); },
                         [&](const kernels::PreparedAttention& p) {
-                          kernels::run(p, in(0), y, floats(scratch + up_to_64(p.scratch_bytes)), floats(scratch));
+                          kernels::run(p, in(0), y, floats(scratch + aligned(p.scratch_bytes)), floats(scratch));
                         },
                         [&](const kernels::PreparedActivation& p) { kernels::run(p, in(0), y); },
                         [&](const kernels::PreparedAdd& p) { kernels::run(p, in(0), in(1), y); },

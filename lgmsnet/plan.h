@@ -19,8 +19,8 @@ using PreparedStep = std::variant<std::monostate, kernels::PreparedConvolution<f
                                   kernels::PreparedLayerNorm, kernels::PreparedAttention, kernels::PreparedActivation,
                                   kernels::PreparedAdd, kernels::PreparedUpsample, kernels::PreparedMaxPool>;
 
-// Where everything lies that steps write, but for the input and the logits, which are the caller's. What is alive at
-// once does not overlap; offsets are multiples of 64 bytes.
+// Where everything lies that steps write; the input is the caller's. What is alive at once does not overlap; offsets
+// are multiples of 64 bytes.
 struct Arena {
   std::vector<int64_t> values;   // byte offsets of Steps::values that are their own storage
   std::vector<int64_t> scratch;  // byte offset of what each step takes while it runs
@@ -54,7 +54,7 @@ class PackedWeights {
 
 // What Inference::forward takes in the current context, by shapes alone.
 struct ForwardCost {
-  int64_t peak_bytes = 0;    // of tensors in use at once: input, logits and arena
+  int64_t peak_bytes = 0;    // of tensors in use at once: input and arena, which the logits keep
   int64_t packed_bytes = 0;  // of weights as rows read them, made by the first run and kept with the network
   int64_t macs = 0;          // multiply-adds: convolutions, linear layers, attention, upsampling
 };
@@ -73,16 +73,16 @@ class Plan {
   // Whether a context is one that the plan is for.
   bool fits(const Context& context) const;
 
-  // x: input(), logits: output(), f32 of the host, dense, apart from each other and from the arena, which is
-  // arena().bytes bytes, 64-byte aligned. Allocates nothing. The bits of Inference::forward. Throws Error{usage} where
-  // a tensor or the current context does not fit.
-  void run(const TensorView& x, const TensorView& logits, void* arena) const;
-  // With memory of the current context.
+  // x: input(), f32 of the host, dense, outside of the arena, which is arena().bytes bytes, 64-byte aligned. The logits
+  // are dense and lie in the arena. Allocates nothing. The bits of the steps run one by one.
+  // Throws Error{usage} where x, the arena or the current context does not fit.
+  TensorView run(const TensorView& x, void* arena) const;
+  // With an arena of the current context, which the logits share and keep.
   Tensor run(const Tensor& x) const;
 
  private:
   struct Place {
-    enum class In : uint8_t { arena, input, output } in;
+    enum class In : uint8_t { arena, input } in;
     int64_t offset;  // bytes
   };
   struct Part {  // of a concat
@@ -92,16 +92,16 @@ class Plan {
     PreparedStep prepared;
     std::vector<Place> inputs;
     Place output;
-    int64_t scratch;                                // offset in the arena
-    const float* packed = nullptr;                  // weights
-    const float *gamma = nullptr, *beta = nullptr;  // beta: of norms, and biases of others
-    const double *mean = nullptr, *rstd = nullptr;  // of a norm whose statistics are constant
-    std::vector<Part> parts = {};                   // of a concat
-    int64_t rows = 0, stride = 0;                   // of its output
+    int64_t scratch;                                    // offset in the arena
+    const float *packed = nullptr, *weights = nullptr;  // weights: of a convolution, as the network has them
+    const float *gamma = nullptr, *beta = nullptr;      // beta: of norms, and biases of others
+    const double *mean = nullptr, *rstd = nullptr;      // of a norm whose statistics are constant
+    std::vector<Part> parts = {};                       // of a concat
+    int64_t rows = 0, stride = 0;                       // of its output
   };
   // The memory of one run.
   struct Bases {
-    char* of[3];
+    char* of[2];
     float* at(const Place& place) const {
       return reinterpret_cast<float*>(of[static_cast<size_t>(place.in)] + place.offset);
     }
@@ -114,6 +114,7 @@ class Plan {
   std::shared_ptr<PackedWeights> packed_;
   std::vector<Operation> operations_;
   Shape input_, output_;
+  Place logits_;
   Arena arena_;
   int threads_;
   Isa isa_;
