@@ -1,12 +1,14 @@
 #pragma once
 // The network as it is used: its steps, run by the kernels one after the other. No autograd.
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/named_tensor.h"
 #include "lgmsnet/config.h"
+#include "lgmsnet/plan.h"
 
 namespace lgms {
 
@@ -24,15 +26,18 @@ class Inference {
       : config_(config), parameters_(std::move(parameters)) {}
 
   // x: [N, D, H, W, in_channels], sides multiples of 32 -> logits [N, D, H, W, classes]. The bits of LGMSNet::forward
-  // outside of training. x and the logits are where the parameters are. Memory in the current context: forward_cost.
-  // Throws Error{usage} where x does not fit.
+  // outside of training. x and the logits are where the parameters are. f32 of the host runs on a plan (plan.h), which
+  // is kept for the next x of this shape, and takes what forward_cost says; all else, and what a hook looks at, step by
+  // step. Throws Error{usage} where x does not fit.
   Tensor forward(const Tensor& x, const StageHook& hook = {}) const;
 
   const Config& config() const { return config_; }
+  const std::vector<Tensor>& parameters() const { return parameters_; }  // shared
 
  private:
   Config config_;
   std::vector<Tensor> parameters_;
+  std::shared_ptr<Plans> plans_ = std::make_shared<Plans>();  // of copies too
 };
 
 }  // namespace lgms

@@ -131,10 +131,11 @@ int64_t Predictor::picture_bytes(const Shape& picture, DType dtype, const Predic
   const int64_t stored = bytes(picture, dtype), pixels = bytes(picture), input = bytes({ih, iw, 3});
   const int64_t turned = recipe.bgr ? stored : 0, converted = dtype == DType::f32 ? 0 : pixels;
   const int64_t small = bytes({ih, iw, classes}), large = bytes({h, w, classes});
-  return std::max({stored + turned + converted, pixels + input, 2 * input,     // made an input of
-                   forward_cost(model_.config, {1, 1, ih, iw, 3}).peak_bytes,  // the network, whose input stays
-                   input + 2 * small,                                          // logits and their sigmoid
-                   input + small + large, input + large + bytes({h, w, classes}, DType::u8)});
+  const ForwardCost network = forward_cost(model_.config, {1, 1, ih, iw, 3});
+  return network.packed_bytes +
+         std::max({stored + turned + converted, pixels + input, 2 * input,  // made an input of, which stays
+                   network.peak_bytes + small + large,                      // logits, in the arena; sigmoid; its resize
+                   input + large + bytes({h, w, classes}, DType::u8)});
 }
 
 VolumeCost Predictor::cost(const Size3& native, const PredictOptions& options, bool whole_volumes,

@@ -59,8 +59,8 @@ class Predictor {
   // Of a volume that make_volume_input has prepared, f32 [D, H, W, 1]: u8 [D, H, W, 1], the class.
   Tensor grid_labels(const Tensor& image) const;
 
-  // Bytes that tensors will take at once while a picture of this shape and type is predicted, weights and the picture
-  // itself apart. In the current context.
+  // Bytes that tensors will take at once while a picture of this shape and type is predicted, packed weights among
+  // them, the model's own and the picture itself apart. In the current context.
   int64_t picture_bytes(const Shape& picture, DType dtype, const PredictOptions& options) const;
   // What a volume will take, before anything starts: plan_volume with the model's recipe, or another one.
   VolumeCost cost(const Size3& native, const PredictOptions& options, bool whole_volumes, int64_t program_bytes,

@@ -191,11 +191,6 @@ class StepBuilder {
   size_t unstaged_ = 0;
 };
 
-// What a tensor of this shape takes from the context.
-int64_t bytes_of(const Shape& shape, DType dtype = DType::f32) {
-  return Context::current().allocator()->rounded(shape.numel() * size_of(dtype));
-}
-
 // What a step's op is prepared for. A value that is a slice of channels has the row stride of the whole.
 StepDims dims_of(const Steps& list, const Step& step) {
   using namespace kernels;
@@ -249,29 +244,6 @@ Steps StepBuilder::finish(const Value& logits) {
   }
   for (Step& step : list_.steps) step.dims = dims_of(list_, step);
   return std::move(list_);
-}
-
-// What a step takes from the context while it runs, besides its output: scratch, for which the op is asked, and the
-// tensors that inference.cpp makes for it.
-int64_t scratch_of(const Steps& list, const Step& step) {
-  const Context& context = Context::current();
-  const auto block = [&](int64_t bytes) { return context.allocator()->rounded(bytes); };
-  const auto scratch = [&]<class Dims>(const Dims& d) -> int64_t {
-    if constexpr (std::is_same_v<Dims, std::monostate>) {
-      return 0;
-    } else if constexpr (std::is_same_v<Dims, kernels::ConvolutionDims>) {
-      return block(prepare(d, kernels::Rounding::transformed, context).bytes());
-    } else {
-      const auto p = prepare(d, context);
-      return block(p.packed_bytes) + block(p.scratch_bytes);
-    }
-  };
-  int64_t tensors = 0;
-  if (step.op == Op::attention)
-    tensors = bytes_of(list.shape_of(step.output).with_channels(2 * step.heads));
-  else if (const auto* norm = std::get_if<kernels::NormDims>(&step.dims))  // mean, variance, 1 / deviation
-    tensors = 3 * bytes_of({norm->m(), norm->c}, DType::f64);
-  return std::visit(scratch, step.dims) + tensors;
 }
 
 }  // namespace
@@ -337,23 +309,6 @@ StepTotals totals_of(const Steps& list) {
     all.activations += list.shape_of(step.output).numel() * size_of(DType::f32);
   }
   return all;
-}
-
-ForwardCost forward_cost(const Config& config, const Shape& x) {
-  const Steps list = steps_of(config, x);
-  ForwardCost cost;
-  int64_t now = bytes_of(x);  // the caller keeps it
-  for (size_t i = 0; i < list.steps.size(); ++i) {
-    const Step& step = list.steps[i];
-    cost.macs += step.macs + step.attention_macs + step.upsample_macs;
-    if (list.values[static_cast<size_t>(step.output)].storage == step.output)
-      now += bytes_of(list.shape_of(step.output));
-    cost.peak_bytes = std::max(cost.peak_bytes, now + scratch_of(list, step));
-    for (size_t v = 0; v < list.values.size(); ++v)
-      if (list.values[v].storage == static_cast<int>(v) && list.values[v].last_read == static_cast<int>(i))
-        now -= bytes_of(list.values[v].shape);
-  }
-  return cost;
 }
 
 }  // namespace lgms

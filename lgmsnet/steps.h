@@ -103,11 +103,4 @@ struct StepTotals {
 };
 StepTotals totals_of(const Steps& list);
 
-struct ForwardCost {
-  int64_t peak_bytes = 0;  // of tensors and scratch in use at once, input and logits included, weights not
-  int64_t macs = 0;        // multiply-adds: convolutions, linear layers, attention, upsampling
-};
-// Of Inference::forward for x in the current context (threads and instruction set decide about scratch).
-ForwardCost forward_cost(const Config& config, const Shape& x);
-
 }  // namespace lgms

@@ -53,7 +53,8 @@ VolumeCost plan_volume(const Config& config, const VolumeRecipe& recipe, const V
   const bool resamples = grid.resampled != transform::reoriented(grid.native, grid.orientation);
   const auto step = [&](const char* name, std::vector<std::pair<std::string, int64_t>> parts) {
     parts.insert(parts.begin(), {{"program", work.program_bytes + kObjects + kThread * Context::current().threads()},
-                                 {"weights", weights}});
+                                 {"weights", weights},
+                                 {"packed weights", cost.steps.empty() ? 0 : cost.forward.packed_bytes}});
     std::erase_if(parts, [](const auto& part) { return part.second == 0; });
     int64_t sum = 0;
     for (const auto& part : parts) sum += part.second;

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "lgmsnet/config.h"
+#include "lgmsnet/plan.h"
 #include "lgmsnet/sliding_window.h"
-#include "lgmsnet/steps.h"
 #include "lgmsnet/volume_recipe.h"
 
 namespace lgms {

@@ -6,17 +6,6 @@
 using namespace lgms;
 using namespace lgms::testing;
 
-namespace {
-
-Config small_volume(std::array<int64_t, 5> dims, std::array<Split, 4> splits) {
-  Config config = Config::named("3d");
-  config.dims = dims;
-  config.splits = splits;
-  return config;
-}
-
-}  // namespace
-
 TEST_CASE("inference: the bits of the trainable network outside of training, stage by stage, in both types") {
   Config deep = Config::named("3d-l0");
   deep.classes = 3;
@@ -82,35 +71,4 @@ TEST_CASE("steps: an input whose operations cannot be counted is refused") {
         "[network] input: expected at most 2^54 multiply-adds in an operation, [1, 4096, 4096, 4096, 1] takes more; "
         "choose a smaller size");
   CHECK(totals_of(steps_of(Config::named("3d"), {1, 1024, 1024, 1024, 1})).attention_macs > 0);
-}
-
-TEST_CASE("forward_cost: what the allocator hands out, to the byte") {
-  struct Case {
-    Config config;
-    Shape x;
-  };
-  const Case cases[] = {{Config::named("3d"), {1, 64, 64, 64, 1}},
-                        {Config::named("3d"), {1, 32, 64, 32, 1}},
-                        {small_volume({8, 8, 16, 16, 16}, {{{12, 4}, {12, 4}, {12, 4}, {12, 4}}}), {1, 96, 64, 64, 1}},
-                        {Config::named("2d"), {1, 1, 256, 256, 3}}};
-  for (const Case& c : cases)
-    for (const int run : {0, 1, 2}) {
-      const int threads = run == 0 ? 1 : 2;
-      const bool lean = run < 2;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-      if (c.x.numel() > 100'000) continue;  // they find nothing more in the larger ones, for minutes
-#endif
-      CAPTURE(c.x);
-      CAPTURE(threads);
-      ContextOptions options = with_threads(threads);
-      options.lean = lean;
-      Context context(options);
-      const Context::Scope scope(context);
-      const Inference net = LGMSNet(c.config).inference();
-      const int64_t weights = context.allocator()->in_use();
-      context.allocator()->reset_peak();
-      net.forward(Tensor::zeros(c.x));
-      const int64_t used = context.allocator()->peak() - weights, planned = forward_cost(c.config, c.x).peak_bytes;
-      CHECK(planned == used);
-    }
 }

@@ -80,6 +80,8 @@ struct NormDims {
 using PreparedNorm = Prepared<ChannelNormImpl, NormDims>;
 // scratch_bytes is what the larger of both movements takes.
 PreparedNorm prepare(const NormDims& d, const Context& context, Device device = Device::cpu);
+// 1 / sqrt(variance + eps) of n numbers.
+void reciprocal_deviation(const double* variance, int64_t n, double eps, double* rstd);
 // mean, variance, rstd: [m, c]. gamma, beta, residual may be null. scratch: p.scratch_bytes, 64-byte aligned.
 void run_statistics(const PreparedNorm& p, const float* x, double* mean, double* variance, void* scratch);
 void run(const PreparedNorm& p, const float* x, const double* mean, const double* rstd, const float* gamma,

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/channel_norm/walk.h"
@@ -28,6 +29,10 @@ Tensor table_of(const char* argument, const Tensor& t, int most_rank, auto&& val
 }
 
 }  // namespace
+
+void reciprocal_deviation(const double* variance, int64_t n, double eps, double* rstd) {
+  std::transform(variance, variance + n, rstd, [eps](double v) { return 1 / std::sqrt(v + eps); });
+}
 
 Tensor reciprocal_deviation(const Tensor& variance, double eps) {
   check(eps > 0, ErrorKind::usage, "[channel_norm] eps: expected more than 0, got ", eps);

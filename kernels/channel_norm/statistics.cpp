@@ -1,6 +1,5 @@
 
 #include <cmath>
-#include <vector>
 
 #include "kernels/channel_norm/walk.h"
 
@@ -8,12 +7,14 @@ namespace lgms::kernels {
 namespace {
 
 // Mean and sum of squared deviations of an image, per channel, from its blocks' partials, in block order. Sums are
-// carried around the first block's pivots: q around p + d is q - 2ds + nd^2 around p.
+// carried around the first block's pivots: q around p + d is q - 2ds + nd^2 around p. sum: 2 * walk.c, scratch.
 template <class T>
-void combine_moments(const ChannelNormWalk& walk, const T* partials, int64_t image, double* mean, double* deviations) {
+void combine_moments(const ChannelNormWalk& walk, const T* partials, int64_t image, double* mean, double* deviations,
+                     double* sum) {
   const int64_t c = walk.c, channels = c / walk.join;
   const T* pivot = partials + image * walk.blocks.count * 3 * c;
-  std::vector<double> sum(static_cast<size_t>(c)), squares(sum);
+  double* const squares = sum + c;
+  std::fill_n(sum, 2 * c, 0.);
   for (int64_t b = 0; b < walk.blocks.count; ++b) {
     const T* p = pivot + b * 3 * c;
     const double rows = static_cast<double>(walk.blocks.last(b) - walk.blocks.first(b));
@@ -45,10 +46,11 @@ int64_t partial_bytes(const ChannelNormWalk& walk) {
 
 }  // namespace
 
-// The partials of blocks, then mean and sum of squared deviations of every image.
+// The partials of blocks, then of every image mean, sum of squared deviations, and two rows of sums.
 template <class T>
 int64_t norm_statistics_bytes(const NormDims& d) {
-  return partial_bytes<T>(walk_of(d)) + aligned_bytes<double>(2 * d.n * d.c);
+  const ChannelNormWalk walk = walk_of(d);
+  return partial_bytes<T>(walk) + aligned_bytes<double>(2 * d.n * (d.c + walk.c));
 }
 
 template <class T>
@@ -67,9 +69,9 @@ void norm_statistics(const NormDims& d, const T* x, double* mean, double* varian
                     partials + piece * 3 * walk.c);
   });
   double* const means = reinterpret_cast<double*>(static_cast<char*>(scratch) + partial_bytes<T>(walk));
-  double* const deviations = means + n * c;
+  double *const deviations = means + n * c, *const sums = deviations + n * c;
   Context::current().parallel(n, [&](int64_t image, int) {
-    combine_moments(walk, partials, image, means + image * c, deviations + image * c);
+    combine_moments(walk, partials, image, means + image * c, deviations + image * c, sums + image * 2 * walk.c);
   });
   const double s = static_cast<double>(walk.s * walk.join);
   const int64_t images = d.sets.over_images ? n : 1;

@@ -1,0 +1,318 @@
+#include "lgmsnet/plan.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "core/context.h"
+#include "core/error.h"
+
+namespace lgms {
+namespace {
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+
+int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+PreparedStep prepared(const Step& step, const Context& context) {
+  return std::visit(
+      [&]<class Dims>(const Dims& d) -> PreparedStep {
+        if constexpr (std::is_same_v<Dims, std::monostate>)
+          return d;
+        else if constexpr (std::is_same_v<Dims, kernels::ConvolutionDims>)
+          return prepare(d, kernels::Rounding::transformed, context);
+        else
+          return prepare(d, context);
+      },
+      step.dims);
+}
+
+// Whether weights stay packed from run to run. Winograd's are four times as large as they are in the file: packed anew
+// in every run, they take no memory but the arena's.
+bool keeps(const kernels::PreparedConvolution<float>& p) {
+  const kernels::ConvolutionDims& d = p.dims;
+  return p.packed_bytes <= 2 * aligned(d.cout * (d.cin / d.groups) * d.taps() * int64_t{sizeof(float)});
+}
+
+// Bytes of what a step takes while it runs: its op's scratch, then weights that do not stay packed, and the tables or
+// statistics that are nobody's output.
+int64_t scratch_bytes(const PreparedStep& step) {
+  return std::visit(Overloaded{[](const std::monostate&) { return int64_t{0}; },
+                               [](const kernels::PreparedConvolution<float>& p) {
+                                 return aligned(p.scratch_bytes) + (keeps(p) ? 0 : aligned(p.packed_bytes));
+                               },
+                               [](const kernels::PreparedNorm& p) {
+                                 const int64_t table = p.dims.m() * p.dims.c * int64_t{sizeof(double)};
+                                 return aligned(p.scratch_bytes) + 3 * aligned(table);
+                               },
+                               [](const kernels::PreparedAttention& p) {
+                                 const auto& d = p.dims;
+                                 return aligned(p.scratch_bytes) +
+                                        aligned(d.n * d.d * d.h * d.w * 2 * d.heads * int64_t{sizeof(float)});
+                               },
+                               [](const auto& p) { return aligned(p.scratch_bytes); }},
+                    step);
+}
+
+// Bytes [offset, offset + bytes) of the arena for steps first to last.
+struct Room {
+  int first, last;
+  int64_t bytes;
+  int64_t* offset;
+};
+
+// The largest first, each where it is lowest beside those that live with it.
+int64_t place(std::vector<Room> rooms) {
+  std::stable_sort(rooms.begin(), rooms.end(), [](const Room& a, const Room& b) { return a.bytes > b.bytes; });
+  int64_t all = 0;
+  std::vector<const Room*> placed, beside;
+  for (const Room& room : rooms) {
+    beside.clear();
+    for (const Room* other : placed)
+      if (other->first <= room.last && room.first <= other->last) beside.push_back(other);
+    std::sort(beside.begin(), beside.end(), [](const Room* a, const Room* b) { return *a->offset < *b->offset; });
+    int64_t at = 0;
+    for (const Room* other : beside) {
+      if (*other->offset - at >= room.bytes) break;
+      at = std::max(at, *other->offset + other->bytes);
+    }
+    *room.offset = at;
+    all = std::max(all, at + room.bytes);
+    placed.push_back(&room);
+  }
+  return all;
+}
+
+}  // namespace
+
+Arena arena_of(const Steps& list, const std::vector<PreparedStep>& prepared) {
+  Arena arena;
+  arena.values.resize(list.values.size());
+  arena.scratch.resize(list.steps.size());
+  std::vector<int> written(list.values.size(), -1);
+  for (size_t i = list.steps.size(); i-- > 0;)
+    written[static_cast<size_t>(list.values[static_cast<size_t>(list.steps[i].output)].storage)] = static_cast<int>(i);
+  std::vector<Room> rooms;
+  for (size_t v = 0; v < list.values.size(); ++v) {
+    const StepValue& value = list.values[v];
+    const int index = static_cast<int>(v);
+    if (value.storage != index || index == list.input) continue;
+    rooms.push_back(
+        {written[v], value.last_read, aligned(value.shape.numel() * size_of(DType::f32)), &arena.values[v]});
+  }
+  for (size_t i = 0; i < list.steps.size(); ++i)
+    rooms.push_back({static_cast<int>(i), static_cast<int>(i), scratch_bytes(prepared[i]), &arena.scratch[i]});
+  for (int i = 0; i < static_cast<int>(list.steps.size()); ++i) {
+    int64_t alive = 0;
+    for (const Room& room : rooms) alive += room.first <= i && i <= room.last ? room.bytes : 0;
+    arena.least = std::max(arena.least, alive);
+  }
+  arena.bytes = place(std::move(rooms));
+  return arena;
+}
+
+int64_t PackedWeights::bytes() const {
+  const std::lock_guard lock(mutex_);
+  int64_t sum = 0;
+  for (const auto& [key, packed] : packed_) sum += packed.storage_bytes();
+  return sum;
+}
+
+Plan::Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr<PackedWeights> packed, const Shape& x)
+    : parameters_(std::move(parameters)),
+      packed_(std::move(packed)),
+      input_(x),
+      threads_(Context::current().threads()),
+      isa_(Context::current().isa()) {
+  const Steps list = steps_of(config, x);
+  output_ = list.shape_of(list.output);
+  std::vector<PreparedStep> steps;
+  for (const Step& step : list.steps) steps.push_back(prepared(step, Context::current()));
+  arena_ = arena_of(list, steps);
+
+  const auto place_of = [&](int v) -> Place {
+    const StepValue& value = list.values[static_cast<size_t>(v)];
+    const int64_t first = value.first * size_of(DType::f32);
+    if (value.storage == list.input) return {Place::In::input, first};
+    return {Place::In::arena, arena_.values[static_cast<size_t>(value.storage)] + first};
+  };
+  const auto stride_of = [&](int v) { return list.shape_of(list.values[static_cast<size_t>(v)].storage).channels(); };
+  logits_ = place_of(list.output);
+  const Tensor* p = parameters_.data();
+  for (size_t i = 0; i < list.steps.size(); ++i) {
+    const Step& step = list.steps[i];
+    Operation operation{steps[i], {}, place_of(step.output), arena_.scratch[i]};
+    for (const int v : step.inputs) operation.inputs.push_back(place_of(v));
+    if (step.op == Op::concat) {
+      for (const int v : step.inputs) operation.parts.push_back({list.shape_of(v).channels(), stride_of(v)});
+      operation.rows = list.shape_of(step.output).rows();
+      operation.stride = stride_of(step.output);
+    }
+    take_weights(i, step, p, operation);
+    operations_.push_back(std::move(operation));
+    p += step.parameters.size();
+  }
+}
+
+void Plan::take_weights(size_t index, const Step& step, const Tensor* p, Operation& operation) {
+  const auto values = [&](size_t i) { return i < step.parameters.size() ? p[i].data<float>() : nullptr; };
+  const auto packed = [&](const auto& prepared, const auto& make) {
+    operation.packed = packed_->get(index, prepared.row, prepared.packed_bytes, make);
+  };
+  std::visit(Overloaded{[&](const kernels::PreparedConvolution<float>& of) {
+                          operation.weights = values(0);
+                          operation.beta = values(1);
+                          if (!keeps(of)) return;
+                          packed(of, [&](float* into) {
+                            pack(of, kernels::forward_weights<float>(of.dims, operation.weights), into);
+                          });
+                        },
+                        [&](const kernels::PreparedDepthwise& of) {
+                          packed(of, [&](float* into) { pack(of, values(0), false, into); });
+                        },
+                        [&](const kernels::PreparedMultiscaleDepthwise& of) {
+                          packed(of, [&](float* into) {
+                            pack(of, {values(0), values(2), values(4), values(6)},
+                                 {values(1), values(3), values(5), values(7)}, false, into);
+                          });
+                        },
+                        [&](const kernels::PreparedNorm&) {
+                          operation.gamma = values(0);
+                          operation.beta = values(1);
+                          if (step.op != Op::batch_norm) return;
+                          constants_.push_back(kernels::mean_table(p[2]));
+                          operation.mean = constants_.back().data<double>();
+                          constants_.push_back(kernels::reciprocal_deviation(p[3], kEpsilon));
+                          operation.rstd = constants_.back().data<double>();
+                        },
+                        [&](const kernels::PreparedLayerNorm&) {
+                          operation.gamma = values(0);
+                          operation.beta = values(1);
+                        },
+                        [](const auto&) {}},
+             operation.prepared);
+}
+
+ForwardCost forward_cost(const Config& config, const Shape& x) {
+  const Steps list = steps_of(config, x);
+  const Context& context = Context::current();
+  const auto rounded = [&](int64_t bytes) { return context.allocator()->rounded(bytes); };
+  ForwardCost cost;
+  std::vector<PreparedStep> steps;
+  for (const Step& step : list.steps) {
+    cost.macs += step.macs + step.attention_macs + step.upsample_macs;
+    steps.push_back(prepared(step, context));
+    cost.packed_bytes += std::visit(
+        Overloaded{[](const std::monostate&) { return int64_t{0}; },
+                   [&](const kernels::PreparedConvolution<float>& p) { return keeps(p) ? rounded(p.packed_bytes) : 0; },
+                   [&](const kernels::PreparedNorm& p) {
+                     return step.op == Op::batch_norm ? 2 * rounded(p.dims.c * int64_t{sizeof(double)}) : 0;
+                   },
+                   [&](const auto& p) { return p.packed_bytes == 0 ? 0 : rounded(p.packed_bytes); }},
+        steps.back());
+  }
+  cost.peak_bytes = rounded(x.numel() * size_of(DType::f32)) + rounded(arena_of(list, steps).bytes);
+  return cost;
+}
+
+bool Plan::fits(const Context& context) const { return context.threads() == threads_ && context.isa() == isa_; }
+
+TensorView Plan::run(const TensorView& x, void* arena) const {
+  kernels::expect_shape("plan", "x", x, input_);
+  kernels::expect_type("plan", "x", x, DType::f32);
+  kernels::expect_dense("plan", "x", x);
+  check(x.device() == Device::cpu, ErrorKind::usage, "[plan] x: expected memory of cpu, got ", x.device());
+  const Context& context = Context::current();
+  check(fits(context), ErrorKind::usage, "[plan] context: expected ", threads_, " thread(s) and ", name_of(isa_),
+        ", for which it was made, got ", context.threads(), " and ", name_of(context.isa()));
+  check(arena != nullptr && reinterpret_cast<uintptr_t>(arena) % 64 == 0, ErrorKind::usage, "[plan] arena: expected ",
+        arena_.bytes, " bytes, 64-byte aligned");
+  const Bases bases{{static_cast<char*>(arena), static_cast<char*>(x.memory())}};
+  for (const Operation& operation : operations_) run(operation, bases);
+  return {bases.at(logits_), DType::f32, output_};
+}
+
+Tensor Plan::run(const Tensor& x) const {
+  const Tensor arena = Tensor::empty(Device::cpu, {arena_.bytes / int64_t{sizeof(float)}});
+  run(x, arena.memory());
+  return arena.slice(logits_.offset / int64_t{sizeof(float)}, output_.numel()).reshaped(output_);
+}
+
+void Plan::run(const Operation& o, const Bases& bases) const {
+  const auto in = [&](size_t i) -> const float* { return i < o.inputs.size() ? bases.at(o.inputs[i]) : nullptr; };
+  float* const y = bases.at(o.output);
+  char* const scratch = bases.of[0] + o.scratch;
+  const auto floats = [](char* at) { return reinterpret_cast<float*>(at); };
+  std::visit(Overloaded{[&](const std::monostate&) {
+                          parallel_ranges(o.rows, 1 + 16384 / o.stride, [&](int64_t first, int64_t last, int) {
+                            for (int64_t row = first; row < last; ++row)
+                              for (auto [i, into] = std::pair{size_t{0}, y + row * o.stride}; i < o.parts.size(); ++i)
+                                into = std::copy_n(in(i) + row * o.parts[i].stride, o.parts[i].channels, into);
+                          });
+                        },
+                        [&](const kernels::PreparedConvolution<float>& p) {
+                          const float* packed = o.packed;
+                          if (packed == nullptr) {
+                            float* const into = floats(scratch + aligned(p.scratch_bytes));
+                            pack(p, kernels::forward_weights<float>(p.dims, o.weights), into);
+                            packed = into;
+                          }
+                          kernels::run<float>(p, in(0), packed, {.bias = {o.beta}}, y, floats(scratch));
+                        },
+                        [&](const kernels::PreparedDepthwise& p) { kernels::run(p, in(0), o.packed, nullptr, y); },
+                        [&](const kernels::PreparedMultiscaleDepthwise& p) {
+                          kernels::run(p, in(0), o.packed, y, floats(scratch));
+                        },
+                        [&](const kernels::PreparedNorm& p) {
+                          const double *mean = o.mean, *rstd = o.rstd;
+                          if (mean == nullptr) {
+                            const int64_t count = p.dims.m() * p.dims.c,
+                                          table = aligned(count * int64_t{sizeof(double)});
+                            char* const tables = scratch + aligned(p.scratch_bytes);
+                            auto* const m = reinterpret_cast<double*>(tables);
+                            auto* const variance = reinterpret_cast<double*>(tables + table);
+                            auto* const r = reinterpret_cast<double*>(tables + 2 * table);
+                            run_statistics(p, in(0), m, variance, scratch);
+                            kernels::reciprocal_deviation(variance, count, kEpsilon, r);
+                            mean = m;
+                            rstd = r;
+                          }
+                          kernels::run(p, in(0), mean, rstd, o.gamma, o.beta, in(1), y, scratch);
+                        },
+                        [&](const kernels::PreparedLayerNorm& p) { kernels::run(p, in(0), o.gamma, o.beta, y); },
+                        [&](const kernels::PreparedAttention& p) {
+                          kernels::run(p, in(0), y, floats(scratch + aligned(p.scratch_bytes)), floats(scratch));
+                        },
+                        [&](const kernels::PreparedActivation& p) { kernels::run(p, in(0), y); },
+                        [&](const kernels::PreparedAdd& p) { kernels::run(p, in(0), in(1), y); },
+                        [&](const kernels::PreparedUpsample& p) { kernels::run(p, in(0), y); },
+                        [&](const kernels::PreparedMaxPool& p) { kernels::run(p, in(0), y, nullptr); }},
+             o.prepared);
+}
+
+std::shared_ptr<const Plan> Plans::get(const Config& config, const std::vector<Tensor>& parameters, const Shape& x) {
+  const std::lock_guard lock(mutex_);
+  uint64_t version = 0;
+  for (const Tensor& p : parameters) version += p.version();
+  if (!packed_ || version != version_) {
+    plans_.clear();
+    packed_ = std::make_shared<PackedWeights>();
+    version_ = version;
+  }
+  const auto found = std::find_if(plans_.begin(), plans_.end(), [&](const auto& plan) {
+    return plan->input() == x && plan->fits(Context::current());
+  });
+  if (found != plans_.end()) {
+    std::rotate(found, found + 1, plans_.end());
+    return plans_.back();
+  }
+  auto plan = std::make_shared<const Plan>(config, parameters, packed_, x);
+  if (plans_.size() == kMost) plans_.erase(plans_.begin());
+  plans_.push_back(plan);
+  return plan;
+}
+
+}  // namespace lgms

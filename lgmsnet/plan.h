@@ -1,0 +1,138 @@
+#pragma once
+// The network for inputs of one shape, compiled into what runs: rows picked, weights packed, constants computed, a
+// place in one arena for every value and every scratch.
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <tuple>
+#include <variant>
+#include <vector>
+
+#include "lgmsnet/steps.h"
+
+namespace lgms {
+
+// What a step is prepared as; nothing for a concat, which is copies.
+using PreparedStep = std::variant<std::monostate, kernels::PreparedConvolution<float>, kernels::PreparedDepthwise,
+                                  kernels::PreparedMultiscaleDepthwise, kernels::PreparedNorm,
+                                  kernels::PreparedLayerNorm, kernels::PreparedAttention, kernels::PreparedActivation,
+                                  kernels::PreparedAdd, kernels::PreparedUpsample, kernels::PreparedMaxPool>;
+
+// Where everything lies that steps write; the input is the caller's. What is alive at once does not overlap; offsets
+// are multiples of 64 bytes.
+struct Arena {
+  std::vector<int64_t> values;   // byte offsets of Steps::values that are their own storage
+  std::vector<int64_t> scratch;  // byte offset of what each step takes while it runs
+  int64_t bytes = 0;
+  int64_t least = 0;  // the largest sum of what is alive at once: no arena is smaller
+};
+// In the current context, whose threads and instruction set decide about scratch.
+Arena arena_of(const Steps& list, const std::vector<PreparedStep>& prepared);
+
+// Weights of one network as rows read them, made once for all its plans. Thread-safe.
+class PackedWeights {
+ public:
+  // What make(packed) wrote for this step and row the first time. bytes: a multiple of 64, of the current context's.
+  template <class Make>
+  const float* get(size_t step, const void* row, int64_t bytes, const Make& make) {
+    const std::lock_guard lock(mutex_);
+    Tensor& packed = packed_[{step, row, bytes}];
+    if (!packed.defined()) {
+      const Tensor made = Tensor::empty(Device::cpu, {bytes / int64_t{sizeof(float)}});
+      make(made.data<float>());
+      packed = made;
+    }
+    return packed.data<float>();
+  }
+  int64_t bytes() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::tuple<size_t, const void*, int64_t>, Tensor> packed_;
+};
+
+// What Inference::forward takes in the current context, by shapes alone.
+struct ForwardCost {
+  int64_t peak_bytes = 0;    // of tensors in use at once: input and arena, which the logits keep
+  int64_t packed_bytes = 0;  // of weights as rows read them, made by the first run and kept with the network
+  int64_t macs = 0;          // multiply-adds: convolutions, linear layers, attention, upsampling
+};
+ForwardCost forward_cost(const Config& config, const Shape& x);
+
+// Immutable: several threads may run one plan at once, each with an arena of its own.
+class Plan {
+ public:
+  // parameters: in the order of parameter_specs, f32 of the host, shared. For contexts with the threads and the
+  // instruction set of the current one. Throws Error{usage} where x does not fit the network.
+  Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr<PackedWeights> packed, const Shape& x);
+
+  const Shape& input() const { return input_; }
+  const Shape& output() const { return output_; }
+  const Arena& arena() const { return arena_; }
+  // Whether a context is one that the plan is for.
+  bool fits(const Context& context) const;
+
+  // x: input(), f32 of the host, dense, outside of the arena, which is arena().bytes bytes, 64-byte aligned. The logits
+  // are dense and lie in the arena. Allocates nothing. The bits of the steps run one by one.
+  // Throws Error{usage} where x, the arena or the current context does not fit.
+  TensorView run(const TensorView& x, void* arena) const;
+  // With an arena of the current context, which the logits share and keep.
+  Tensor run(const Tensor& x) const;
+
+ private:
+  struct Place {
+    enum class In : uint8_t { arena, input } in;
+    int64_t offset;  // bytes
+  };
+  struct Part {  // of a concat
+    int64_t channels, stride;
+  };
+  struct Operation {
+    PreparedStep prepared;
+    std::vector<Place> inputs;
+    Place output;
+    int64_t scratch;                                    // offset in the arena
+    const float *packed = nullptr, *weights = nullptr;  // weights: of a convolution, as the network has them
+    const float *gamma = nullptr, *beta = nullptr;      // beta: of norms, and biases of others
+    const double *mean = nullptr, *rstd = nullptr;      // of a norm whose statistics are constant
+    std::vector<Part> parts = {};                       // of a concat
+    int64_t rows = 0, stride = 0;                       // of its output
+  };
+  // The memory of one run.
+  struct Bases {
+    char* of[2];
+    float* at(const Place& place) const {
+      return reinterpret_cast<float*>(of[static_cast<size_t>(place.in)] + place.offset);
+    }
+  };
+
+  void take_weights(size_t step, const Step& of, const Tensor* parameters, Operation& operation);
+  void run(const Operation& operation, const Bases& bases) const;
+
+  std::vector<Tensor> parameters_, constants_;
+  std::shared_ptr<PackedWeights> packed_;
+  std::vector<Operation> operations_;
+  Shape input_, output_;
+  Place logits_;
+  Arena arena_;
+  int threads_;
+  Isa isa_;
+};
+
+// The plans of one network, made when they are asked for; the last ones are kept, until a parameter is written to.
+// Thread-safe.
+class Plans {
+ public:
+  // For x and the current context.
+  std::shared_ptr<const Plan> get(const Config& config, const std::vector<Tensor>& parameters, const Shape& x);
+
+ private:
+  static constexpr size_t kMost = 4;
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<const Plan>> plans_;  // the latest last
+  std::shared_ptr<PackedWeights> packed_;
+  uint64_t version_ = 0;  // of the parameters that were packed
+};
+
+}  // namespace lgms
