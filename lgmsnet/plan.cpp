@@ -14,6 +14,8 @@ template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
 };
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
 
 int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 

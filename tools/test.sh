@@ -31,5 +31,5 @@ fi
 
 echo "== pool, loader, trainer and predictor under the thread sanitizer"
 cmake --preset tsan
-cmake --build --preset tsan -j "$jobs" --target core_test loader_test trainer_test sliding_window_test infer_test
-ctest --preset tsan -R '^(core|loader|trainer|sliding_window|infer)_test$' -j "$jobs"
+cmake --build --preset tsan -j "$jobs" --target core_test loader_test trainer_test sliding_window_test infer_test plan_test
+ctest --preset tsan -R '^(core|loader|trainer|sliding_window|infer|plan)_test$' -j "$jobs"
