@@ -75,8 +75,8 @@ uint64_t machine_memory() {
 
 HostAllocator::~HostAllocator() { trim(); }
 
-// To 64 bytes, above 1 KB to
-// between 1/8 and 1/16 of the size; mappings to pages, huge ones if the allocator is not lean.
+// To 64 bytes, above 1 KB to between 1/8 and 1/16 of the size; mappings to pages, huge ones if the allocator is not
+// lean.
 int64_t HostAllocator::rounded(int64_t bytes) const {
   int64_t step = kAlignment;
   while (step * 16 < bytes) step *= 2;

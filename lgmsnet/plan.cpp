@@ -1,7 +1,6 @@
 #include "lgmsnet/plan.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "core/context.h"
@@ -10,14 +9,14 @@
 namespace lgms {
 namespace {
 
+using kernels::aligned_bytes;
+
 template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
 };
 template <class... F>
 Overloaded(F...) -> Overloaded<F...>;
-
-int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 PreparedStep prepared(const Step& step, const Context& context) {
   return std::visit(
@@ -36,27 +35,28 @@ PreparedStep prepared(const Step& step, const Context& context) {
 // in every run, they take no memory but the arena's.
 bool keeps(const kernels::PreparedConvolution<float>& p) {
   const kernels::ConvolutionDims& d = p.dims;
-  return p.packed_bytes <= 2 * aligned(d.cout * (d.cin / d.groups) * d.taps() * int64_t{sizeof(float)});
+  return p.packed_bytes <= 2 * aligned_bytes<float>(d.cout * (d.cin / d.groups) * d.taps());
 }
+
+// Of one of the tables behind a norm's scratch: mean, variance, 1 / deviation.
+int64_t table_bytes(const kernels::PreparedNorm& p) { return aligned_bytes<double>(p.dims.m() * p.dims.c); }
 
 // Bytes of what a step takes while it runs: its op's scratch, then weights that do not stay packed, and the tables or
 // statistics that are nobody's output.
 int64_t scratch_bytes(const PreparedStep& step) {
-  return std::visit(Overloaded{[](const std::monostate&) { return int64_t{0}; },
-                               [](const kernels::PreparedConvolution<float>& p) {
-                                 return aligned(p.scratch_bytes) + (keeps(p) ? 0 : aligned(p.packed_bytes));
-                               },
-                               [](const kernels::PreparedNorm& p) {
-                                 const int64_t table = p.dims.m() * p.dims.c * int64_t{sizeof(double)};
-                                 return aligned(p.scratch_bytes) + 3 * aligned(table);
-                               },
-                               [](const kernels::PreparedAttention& p) {
-                                 const auto& d = p.dims;
-                                 return aligned(p.scratch_bytes) +
-                                        aligned(d.n * d.d * d.h * d.w * 2 * d.heads * int64_t{sizeof(float)});
-                               },
-                               [](const auto& p) { return aligned(p.scratch_bytes); }},
-                    step);
+  return std::visit(
+      Overloaded{
+          [](const std::monostate&) { return int64_t{0}; },
+          [](const kernels::PreparedConvolution<float>& p) {
+            return aligned_bytes<char>(p.scratch_bytes) + (keeps(p) ? 0 : aligned_bytes<char>(p.packed_bytes));
+          },
+          [](const kernels::PreparedNorm& p) { return aligned_bytes<char>(p.scratch_bytes) + 3 * table_bytes(p); },
+          [](const kernels::PreparedAttention& p) {
+            const auto& d = p.dims;
+            return aligned_bytes<char>(p.scratch_bytes) + aligned_bytes<float>(d.n * d.d * d.h * d.w * 2 * d.heads);
+          },
+          [](const auto& p) { return aligned_bytes<char>(p.scratch_bytes); }},
+      step);
 }
 
 // Bytes [offset, offset + bytes) of the arena for steps first to last.
@@ -102,8 +102,7 @@ Arena arena_of(const Steps& list, const std::vector<PreparedStep>& prepared) {
     const StepValue& value = list.values[v];
     const int index = static_cast<int>(v);
     if (value.storage != index || index == list.input) continue;
-    rooms.push_back(
-        {written[v], value.last_read, aligned(value.shape.numel() * size_of(DType::f32)), &arena.values[v]});
+    rooms.push_back({written[v], value.last_read, aligned_bytes<float>(value.shape.numel()), &arena.values[v]});
   }
   for (size_t i = 0; i < list.steps.size(); ++i)
     rooms.push_back({static_cast<int>(i), static_cast<int>(i), scratch_bytes(prepared[i]), &arena.scratch[i]});
@@ -205,7 +204,6 @@ ForwardCost forward_cost(const Config& config, const Shape& x) {
   ForwardCost cost;
   std::vector<PreparedStep> steps;
   for (const Step& step : list.steps) {
-    cost.macs += step.macs + step.attention_macs + step.upsample_macs;
     steps.push_back(prepared(step, context));
     cost.packed_bytes += std::visit(
         Overloaded{[](const std::monostate&) { return int64_t{0}; },
@@ -248,51 +246,51 @@ void Plan::run(const Operation& o, const Bases& bases) const {
   float* const y = bases.at(o.output);
   char* const scratch = bases.of[0] + o.scratch;
   const auto floats = [](char* at) { return reinterpret_cast<float*>(at); };
-  std::visit(Overloaded{[&](const std::monostate&) {
-                          parallel_ranges(o.rows, 1 + 16384 / o.stride, [&](int64_t first, int64_t last, int) {
-                            for (int64_t row = first; row < last; ++row)
-                              for (auto [i, into] = std::pair{size_t{0}, y + row * o.stride}; i < o.parts.size(); ++i)
-                                into = std::copy_n(in(i) + row * o.parts[i].stride, o.parts[i].channels, into);
-                          });
-                        },
-                        [&](const kernels::PreparedConvolution<float>& p) {
-                          const float* packed = o.packed;
-                          if (packed == nullptr) {
-                            float* const into = floats(scratch + aligned(p.scratch_bytes));
-                            pack(p, kernels::forward_weights<float>(p.dims, o.weights), into);
-                            packed = into;
-                          }
-                          kernels::run<float>(p, in(0), packed, {.bias = {o.beta}}, y, floats(scratch));
-                        },
-                        [&](const kernels::PreparedDepthwise& p) { kernels::run(p, in(0), o.packed, nullptr, y); },
-                        [&](const kernels::PreparedMultiscaleDepthwise& p) {
-                          kernels::run(p, in(0), o.packed, y, floats(scratch));
-                        },
-                        [&](const kernels::PreparedNorm& p) {
-                          const double *mean = o.mean, *rstd = o.rstd;
-                          if (mean == nullptr) {
-                            const int64_t count = p.dims.m() * p.dims.c,
-                                          table = aligned(count * int64_t{sizeof(double)});
-                            char* const tables = scratch + aligned(p.scratch_bytes);
-                            auto* const m = reinterpret_cast<double*>(tables);
-                            auto* const variance = reinterpret_cast<double*>(tables + table);
-                            auto* const r = reinterpret_cast<double*>(tables + 2 * table);
-                            run_statistics(p, in(0), m, variance, scratch);
-                            kernels::reciprocal_deviation(variance, count, kEpsilon, r);
-                            mean = m;
-                            rstd = r;
-                          }
-                          kernels::run(p, in(0), mean, rstd, o.gamma, o.beta, in(1), y, scratch);
-                        },
-                        [&](const kernels::PreparedLayerNorm& p) { kernels::run(p, in(0), o.gamma, o.beta, y); },
-                        [&](const kernels::PreparedAttention& p) {
-                          kernels::run(p, in(0), y, floats(scratch + aligned(p.scratch_bytes)), floats(scratch));
-                        },
-                        [&](const kernels::PreparedActivation& p) { kernels::run(p, in(0), y); },
-                        [&](const kernels::PreparedAdd& p) { kernels::run(p, in(0), in(1), y); },
-                        [&](const kernels::PreparedUpsample& p) { kernels::run(p, in(0), y); },
-                        [&](const kernels::PreparedMaxPool& p) { kernels::run(p, in(0), y, nullptr); }},
-             o.prepared);
+  std::visit(
+      Overloaded{
+          [&](const std::monostate&) {
+            float* into = y;
+            for (size_t i = 0; i < o.parts.size(); ++i) {
+              const auto [channels, stride] = o.parts[i];
+              const Shape part{o.rows, channels};
+              copy({bases.at(o.inputs[i]), DType::f32, part, stride}, {into, DType::f32, part, o.stride});
+              into += channels;
+            }
+          },
+          [&](const kernels::PreparedConvolution<float>& p) {
+            const float* packed = o.packed;
+            if (packed == nullptr) {
+              float* const into = floats(scratch + aligned_bytes<char>(p.scratch_bytes));
+              pack(p, kernels::forward_weights<float>(p.dims, o.weights), into);
+              packed = into;
+            }
+            kernels::run<float>(p, in(0), packed, {.bias = {o.beta}}, y, floats(scratch));
+          },
+          [&](const kernels::PreparedDepthwise& p) { kernels::run(p, in(0), o.packed, nullptr, y); },
+          [&](const kernels::PreparedMultiscaleDepthwise& p) { kernels::run(p, in(0), o.packed, y, floats(scratch)); },
+          [&](const kernels::PreparedNorm& p) {
+            const double *mean = o.mean, *rstd = o.rstd;
+            if (mean == nullptr) {
+              const auto table = [&](int64_t i) {
+                return reinterpret_cast<double*>(scratch + aligned_bytes<char>(p.scratch_bytes) + i * table_bytes(p));
+              };
+              double *const m = table(0), *const variance = table(1), *const r = table(2);
+              run_statistics(p, in(0), m, variance, scratch);
+              kernels::reciprocal_deviation(variance, p.dims.m() * p.dims.c, kEpsilon, r);
+              mean = m;
+              rstd = r;
+            }
+            kernels::run(p, in(0), mean, rstd, o.gamma, o.beta, in(1), y, scratch);
+          },
+          [&](const kernels::PreparedLayerNorm& p) { kernels::run(p, in(0), o.gamma, o.beta, y); },
+          [&](const kernels::PreparedAttention& p) {
+            kernels::run(p, in(0), y, floats(scratch + aligned_bytes<char>(p.scratch_bytes)), floats(scratch));
+          },
+          [&](const kernels::PreparedActivation& p) { kernels::run(p, in(0), y); },
+          [&](const kernels::PreparedAdd& p) { kernels::run(p, in(0), in(1), y); },
+          [&](const kernels::PreparedUpsample& p) { kernels::run(p, in(0), y); },
+          [&](const kernels::PreparedMaxPool& p) { kernels::run(p, in(0), y, nullptr); }},
+      o.prepared);
 }
 
 std::shared_ptr<const Plan> Plans::get(const Config& config, const std::vector<Tensor>& parameters, const Shape& x) {

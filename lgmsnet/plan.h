@@ -56,7 +56,6 @@ class PackedWeights {
 struct ForwardCost {
   int64_t peak_bytes = 0;    // of tensors in use at once: input and arena, which the logits keep
   int64_t packed_bytes = 0;  // of weights as rows read them, made by the first run and kept with the network
-  int64_t macs = 0;          // multiply-adds: convolutions, linear layers, attention, upsampling
 };
 ForwardCost forward_cost(const Config& config, const Shape& x);
 

@@ -171,8 +171,8 @@ double Predictor::seconds_per_window() const {
   const auto start = std::chrono::steady_clock::now();
   forward(x);
   const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return took * static_cast<double>(forward_cost(model_.config, full).macs) /
-         static_cast<double>(forward_cost(model_.config, small).macs);
+  const auto work = [&](const Shape& of) { return totals_of(steps_of(model_.config, of)).gflop_with_attention(); };
+  return took * work(full) / work(small);
 }
 
 }  // namespace lgms

@@ -10,8 +10,7 @@
 #include "kernels/attention/packed.h"
 #include "kernels/attention/reference.h"
 #include "kernels/channel_norm/reference.h"
-#include "kernels/convolution/forward/direct.h"
-#include "kernels/convolution/forward/winograd.h"
+#include "kernels/convolution/forward/rows.h"
 #include "kernels/convolution/reference.h"
 #include "kernels/convolution/weight_gradient/reference.h"
 #include "kernels/depthwise/reference.h"
@@ -267,7 +266,8 @@ Outputs run_forward(const ConvolutionDims& d, const ConvolutionImpl<T>& impl) {
   const Tensor y = zeros<T>(d.rows() * d.ldy);
   pack_and_run<T>(prepare(d, impl, Context::current()), x.data<T>(), forward_weights<T>(d, w.data<T>()),
                   {.bias = {b.data<T>()}}, y.data<T>());
-  const double terms = static_cast<double>(weights / d.cout + 1);
+  const int64_t products = weights / d.cout;
+  const double terms = static_cast<double>(products + 1);
   return {output<T>(y, terms * (impl.rounding == Rounding::direct ? 1 : kWinograd))};
 }
 
@@ -287,65 +287,35 @@ void compare_convolutions(std::string_view kind, bool (*accepts)(const Convoluti
   }
 }
 
-template <class Run>
-Run* of_lanes(int lanes, Run* four, Run* eight, Run* sixteen) {
+template <class T>
+T of_lanes(int lanes, T four, T eight, T sixteen) {
   return lanes == 4 ? four : lanes == 8 ? eight : sixteen;
 }
 #define LGMS_OF_LANES(lanes, name) of_lanes(lanes, name##_twin4, name##_twin8, name##_twin16)
-#define LGMS_SIZED(lanes, name) of_lanes(lanes, name<4>, name<8>, name<16>)
-
-int64_t no_scratch(const ConvolutionDims&) { return 0; }
 
 }  // namespace
 
 TEST_CASE("simd_twins: convolution, direct") {
-  compare_convolutions("direct", direct_accepts, [](int lanes) -> ConvolutionImpl<float> {
-    return {"twin",
-            Device::cpu,
-            Isa::generic,
-            Rounding::direct,
-            direct_accepts,
-            bias_alone,
-            LGMS_SIZED(lanes, direct_packed_size),
-            LGMS_SIZED(lanes, direct_pack_units),
-            LGMS_SIZED(lanes, direct_pack),
-            direct_units,
-            direct_scratch_size,
-            LGMS_OF_LANES(lanes, convolution_direct)};
+  compare_convolutions("direct", direct_accepts, [](int lanes) {
+    return of_lanes(lanes, direct_row<4>("twin", Isa::generic, convolution_direct_twin4),
+                    direct_row<8>("twin", Isa::generic, convolution_direct_twin8),
+                    direct_row<16>("twin", Isa::generic, convolution_direct_twin16));
   });
 }
 
 TEST_CASE("simd_twins: convolution, 1x1") {
-  compare_convolutions("pointwise", pointwise_accepts, [](int lanes) -> ConvolutionImpl<float> {
-    return {"twin",
-            Device::cpu,
-            Isa::generic,
-            Rounding::direct,
-            pointwise_accepts,
-            bias_alone,
-            LGMS_SIZED(lanes, direct_packed_size),
-            LGMS_SIZED(lanes, direct_pack_units),
-            LGMS_SIZED(lanes, direct_pack),
-            pointwise_units,
-            no_scratch,
-            LGMS_OF_LANES(lanes, convolution_pointwise)};
+  compare_convolutions("pointwise", pointwise_accepts, [](int lanes) {
+    return of_lanes(lanes, pointwise_row<4>("twin", Isa::generic, convolution_pointwise_twin4),
+                    pointwise_row<8>("twin", Isa::generic, convolution_pointwise_twin8),
+                    pointwise_row<16>("twin", Isa::generic, convolution_pointwise_twin16));
   });
 }
 
 TEST_CASE("simd_twins: convolution, Winograd") {
-  compare_convolutions("winograd", winograd_accepts, [](int lanes) -> ConvolutionImpl<float> {
-    return {"twin",
-            Device::cpu,
-            Isa::generic,
-            Rounding::transformed,
-            winograd_accepts,
-            bias_alone,
-            LGMS_SIZED(lanes, winograd_packed_size),
-            LGMS_SIZED(lanes, winograd_pack_units),
-            LGMS_OF_LANES(lanes, winograd_pack),
-            winograd_units,
-            LGMS_SIZED(lanes, winograd_scratch_size),
-            LGMS_OF_LANES(lanes, convolution_winograd)};
+  compare_convolutions("winograd", winograd_accepts, [](int lanes) {
+    return of_lanes(lanes, winograd_row<4>("twin", Isa::generic, winograd_pack_twin4, convolution_winograd_twin4),
+                    winograd_row<8>("twin", Isa::generic, winograd_pack_twin8, convolution_winograd_twin8),
+                    winograd_row<16>("twin", Isa::generic, winograd_pack_twin16, convolution_winograd_twin16));
   });
 }
 

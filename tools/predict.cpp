@@ -48,14 +48,14 @@ Outputs outputs_of(const PredictArguments& a, const fs::path& file, int64_t clas
 }
 
 void predict_one(const Predictor& predictor, const io::PictureReader& read, const fs::path& file,
-                 const PredictArguments& a) {
+                 const PredictArguments& a, uint64_t memory) {
   const Tensor image = read(file);
   PredictOptions options;
   options.native_size = a.native_size;
   const int64_t need = a.program_bytes + predictor.picture_bytes(image.shape(), image.dtype(), options);
-  check(static_cast<uint64_t>(need) <= machine_memory(), ErrorKind::device, "[", file.string(),
-        "] expected a picture that this machine's memory, ", machine_memory() / 1'000'000, " MB, holds, got ",
-        image.shape()[0], " x ", image.shape()[1], ", which takes about ", need / 1'000'000, " MB",
+  check(static_cast<uint64_t>(need) <= memory, ErrorKind::device, "[", file.string(),
+        "] expected a picture that this machine's memory, ", memory / 1'000'000, " MB, holds, got ", image.shape()[0],
+        " x ", image.shape()[1], ", which takes about ", need / 1'000'000, " MB",
         a.native_size ? "; leave out --native-size, or cut it into parts" : "; cut it into parts");
   const Prediction prediction = predictor.predict(image, options);
   const Tensor &masks = prediction.labels, &p = prediction.probabilities;
@@ -82,11 +82,12 @@ void predict_images(const PredictArguments& a, ModelFile loaded) {
   io::ensure_directory(a.out);
   for (int64_t k = 0; k < classes && classes > 1; ++k) io::ensure_directory(fs::path(a.out) / std::to_string(k));
 
+  const uint64_t memory = machine_memory();
   StatusLine status;
   for_each_file(session, status, files, "images", a.out, [&](const fs::path& file, size_t i) {
     status.show(text(i, " of ", files.size(), "  ", file.string()),
                 static_cast<double>(i) / static_cast<double>(files.size()));
-    predict_one(predictor, read, file, a);
+    predict_one(predictor, read, file, a, memory);
   });
 }
 

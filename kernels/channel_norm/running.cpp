@@ -28,15 +28,17 @@ Tensor table_of(const char* argument, const Tensor& t, int most_rank, auto&& val
   return table;
 }
 
+double reciprocal(double variance, double eps) { return 1 / std::sqrt(variance + eps); }
+
 }  // namespace
 
 void reciprocal_deviation(const double* variance, int64_t n, double eps, double* rstd) {
-  std::transform(variance, variance + n, rstd, [eps](double v) { return 1 / std::sqrt(v + eps); });
+  std::transform(variance, variance + n, rstd, [eps](double v) { return reciprocal(v, eps); });
 }
 
 Tensor reciprocal_deviation(const Tensor& variance, double eps) {
   check(eps > 0, ErrorKind::usage, "[channel_norm] eps: expected more than 0, got ", eps);
-  return table_of("variance", variance, 2, [eps](double v) { return 1 / std::sqrt(v + eps); });
+  return table_of("variance", variance, 2, [eps](double v) { return reciprocal(v, eps); });
 }
 
 Tensor mean_table(const Tensor& running_mean) {

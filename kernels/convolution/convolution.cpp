@@ -1,71 +1,22 @@
 #include "kernels/convolution/convolution.h"
 
-#include "kernels/convolution/forward/direct.h"
-#include "kernels/convolution/forward/winograd.h"
+#include "kernels/convolution/forward/rows.h"
 #include "kernels/convolution/reference.h"
 
 namespace lgms::kernels {
 namespace {
 
-template <int lanes>
-constexpr ConvolutionImpl<float> direct(const char* name, Isa isa, ConvolutionRun* run) {
-  return {name,
-          Device::cpu,
-          isa,
-          Rounding::direct,
-          direct_accepts,
-          bias_alone,
-          direct_packed_size<lanes>,
-          direct_pack_units<lanes>,
-          direct_pack<lanes>,
-          direct_units,
-          direct_scratch_size,
-          run};
-}
-
-template <int lanes>
-constexpr ConvolutionImpl<float> pointwise(const char* name, Isa isa, ConvolutionRun* run) {
-  return {name,
-          Device::cpu,
-          isa,
-          Rounding::direct,
-          pointwise_accepts,
-          bias_alone,
-          direct_packed_size<lanes>,
-          direct_pack_units<lanes>,
-          direct_pack<lanes>,
-          pointwise_units,
-          [](const ConvolutionDims&) { return int64_t{0}; },
-          run};
-}
-
-template <int lanes>
-constexpr ConvolutionImpl<float> winograd(const char* name, Isa isa, ConvolutionPack* pack, ConvolutionRun* run) {
-  return {name,
-          Device::cpu,
-          isa,
-          Rounding::transformed,
-          winograd_accepts,
-          bias_alone,
-          winograd_packed_size<lanes>,
-          winograd_pack_units<lanes>,
-          pack,
-          winograd_units,
-          winograd_scratch_size<lanes>,
-          run};
-}
-
 constexpr ConvolutionImpl<float> impls[] = {
 #if LGMS_X86
-    winograd<16>("winograd_avx512", Isa::avx512, winograd_pack_avx512, convolution_winograd_avx512),
-    pointwise<16>("pointwise_avx512", Isa::avx512, convolution_pointwise_avx512),
-    direct<16>("direct_avx512", Isa::avx512, convolution_direct_avx512),
-    winograd<8>("winograd_avx2", Isa::avx2, winograd_pack_avx2, convolution_winograd_avx2),
-    pointwise<8>("pointwise_avx2", Isa::avx2, convolution_pointwise_avx2),
-    direct<8>("direct_avx2", Isa::avx2, convolution_direct_avx2),
+    winograd_row<16>("winograd_avx512", Isa::avx512, winograd_pack_avx512, convolution_winograd_avx512),
+    pointwise_row<16>("pointwise_avx512", Isa::avx512, convolution_pointwise_avx512),
+    direct_row<16>("direct_avx512", Isa::avx512, convolution_direct_avx512),
+    winograd_row<8>("winograd_avx2", Isa::avx2, winograd_pack_avx2, convolution_winograd_avx2),
+    pointwise_row<8>("pointwise_avx2", Isa::avx2, convolution_pointwise_avx2),
+    direct_row<8>("direct_avx2", Isa::avx2, convolution_direct_avx2),
 #endif
-    pointwise<4>("pointwise_generic", Isa::generic, convolution_pointwise_generic),
-    direct<4>("direct_generic", Isa::generic, convolution_direct_generic),
+    pointwise_row<4>("pointwise_generic", Isa::generic, convolution_pointwise_generic),
+    direct_row<4>("direct_generic", Isa::generic, convolution_direct_generic),
     convolution_reference_impl<float>};
 
 // Units whose work is worth handing to a thread: about 10 us of a fast core.

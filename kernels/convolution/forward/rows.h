@@ -1,0 +1,56 @@
+#pragma once
+// What a row of each algorithm consists of, for any number of lanes: an instruction set adds its loops.
+#include "kernels/convolution/forward/direct.h"
+#include "kernels/convolution/forward/winograd.h"
+
+namespace lgms::kernels {
+
+template <int lanes>
+constexpr ConvolutionImpl<float> direct_row(const char* name, Isa isa, ConvolutionRun* run) {
+  return {name,
+          Device::cpu,
+          isa,
+          Rounding::direct,
+          direct_accepts,
+          bias_alone,
+          direct_packed_size<lanes>,
+          direct_pack_units<lanes>,
+          direct_pack<lanes>,
+          direct_units,
+          direct_scratch_size,
+          run};
+}
+
+template <int lanes>
+constexpr ConvolutionImpl<float> pointwise_row(const char* name, Isa isa, ConvolutionRun* run) {
+  return {name,
+          Device::cpu,
+          isa,
+          Rounding::direct,
+          pointwise_accepts,
+          bias_alone,
+          direct_packed_size<lanes>,
+          direct_pack_units<lanes>,
+          direct_pack<lanes>,
+          pointwise_units,
+          [](const ConvolutionDims&) { return int64_t{0}; },
+          run};
+}
+
+template <int lanes>
+constexpr ConvolutionImpl<float> winograd_row(const char* name, Isa isa, ConvolutionPack* pack, ConvolutionRun* run) {
+  return {name,
+          Device::cpu,
+          isa,
+          Rounding::transformed,
+          winograd_accepts,
+          bias_alone,
+          winograd_packed_size<lanes>,
+          winograd_pack_units<lanes>,
+          pack,
+          winograd_units,
+          winograd_scratch_size<lanes>,
+          run};
+}
+
+}  // namespace lgms::kernels
