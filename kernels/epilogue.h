@@ -14,13 +14,13 @@ constexpr const char* name_of(Activation kind) {
 }
 
 // y = after(norm(before(r + bias))) + residual, where r is what the op computes; a part that is not there does nothing.
-// An op without a norm has no `before`, a norm no bias of its own (beta is one). Value: what the caller has for a
-// tensor, whose default is an absent one: a builder's value, a Variable, a TensorView, a row's pointers (Strided), or
-// just whether there is one (bool), by which rows are chosen.
+// An op that is a norm has no `norm` and no bias here (beta is one); of others, norm is one of constant statistics,
+// tables [3, C] of mean, scale and shift: norm(u) = scale * (u - mean) + shift. Value: what the caller has for a
+// tensor, whose default is an absent one: a builder's value, a Variable, a TensorView, a row's pointers (Strided).
 template <class Value>
 struct Epilogue {
   Activation before = Activation::none, after = Activation::none;
-  Value bias{}, residual{};
+  Value bias{}, norm{}, residual{};
 };
 
 // A tensor as a row sees it: ld elements from one pixel to the next.
@@ -30,9 +30,10 @@ struct Strided {
   int64_t ld = 0;
 };
 
-// What most rows take along: a bias and nothing else.
-inline bool bias_alone(const Epilogue<bool>& e) {
-  return e.before == Activation::none && e.after == Activation::none && !e.residual;
+// Whether a row's epilogue has more than a bias.
+template <class T>
+bool finishes(const Epilogue<Strided<T>>& e) {
+  return e.before != Activation::none || e.after != Activation::none || e.norm.data || e.residual.data;
 }
 
 }  // namespace lgms::kernels

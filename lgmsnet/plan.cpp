@@ -101,7 +101,7 @@ Arena arena_of(const Steps& list, const std::vector<PreparedStep>& prepared) {
   for (size_t v = 0; v < list.values.size(); ++v) {
     const StepValue& value = list.values[v];
     const int index = static_cast<int>(v);
-    if (value.storage != index || index == list.input) continue;
+    if (value.storage != index || index == list.input || written[v] < 0) continue;
     rooms.push_back({written[v], value.last_read, aligned_bytes<float>(value.shape.numel()), &arena.values[v]});
   }
   for (size_t i = 0; i < list.steps.size(); ++i)
@@ -128,7 +128,8 @@ Plan::Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr
       input_(x),
       threads_(Context::current().threads()),
       isa_(Context::current().isa()) {
-  const Steps list = steps_of(config, x);
+  list_ = steps_of(config, x, Fused::yes);
+  const Steps& list = list_;
   output_ = list.shape_of(list.output);
   std::vector<PreparedStep> steps;
   for (const Step& step : list.steps) steps.push_back(prepared(step, Context::current()));
@@ -140,7 +141,8 @@ Plan::Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr
     if (value.storage == list.input) return {Place::In::input, first};
     return {Place::In::arena, arena_.values[static_cast<size_t>(value.storage)] + first};
   };
-  const auto stride_of = [&](int v) { return list.shape_of(list.values[static_cast<size_t>(v)].storage).channels(); };
+  const auto storage_of = [&](int v) { return list.values[static_cast<size_t>(v)].storage; };
+  const auto stride_of = [&](int v) { return list.shape_of(storage_of(v)).channels(); };
   logits_ = place_of(list.output);
   const Tensor* p = parameters_.data();
   for (size_t i = 0; i < list.steps.size(); ++i) {
@@ -148,10 +150,17 @@ Plan::Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr
     Operation operation{steps[i], {}, place_of(step.output), arena_.scratch[i]};
     for (const int v : step.inputs) operation.inputs.push_back(place_of(v));
     if (step.op == Op::concat) {
-      for (const int v : step.inputs) operation.parts.push_back({list.shape_of(v).channels(), stride_of(v)});
+      int64_t first = 0;
+      for (size_t part = 0; part < step.inputs.size(); ++part) {
+        const int v = step.inputs[part];
+        const int64_t channels = list.shape_of(v).channels();
+        if (storage_of(v) != storage_of(step.output)) operation.parts.push_back({part, first, channels, stride_of(v)});
+        first += channels;
+      }
       operation.rows = list.shape_of(step.output).rows();
       operation.stride = stride_of(step.output);
     }
+    if (step.epilogue.residual) operation.epilogue.residual.ld = stride_of(step.inputs.back());
     take_weights(i, step, p, operation);
     operations_.push_back(std::move(operation));
     p += step.parameters.size();
@@ -159,19 +168,31 @@ Plan::Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr
 }
 
 void Plan::take_weights(size_t index, const Step& step, const Tensor* p, Operation& operation) {
-  const auto values = [&](size_t i) { return i < step.parameters.size() ? p[i].data<float>() : nullptr; };
+  const size_t own = step.epilogue.norm ? static_cast<size_t>(*step.epilogue.norm) : step.parameters.size();
+  const auto values = [&](size_t i) { return i < own ? p[i].data<float>() : nullptr; };
+  const auto finishes = [&] {
+    operation.epilogue.before = step.epilogue.before;
+    operation.epilogue.after = step.epilogue.after;
+    operation.epilogue.bias.data = values(1);
+    if (!step.epilogue.norm) return;
+    const Tensor* const norm = p + own;
+    const Tensor mean = kernels::mean_table(norm[2]), rstd = kernels::reciprocal_deviation(norm[3], kEpsilon);
+    constants_.push_back(kernels::norm_tables(mean, rstd, norm[0], norm[1]));
+    operation.epilogue.norm = {constants_.back().data<float>(), constants_.back().channels()};
+  };
   const auto packed = [&](const auto& prepared, const auto& make) {
     operation.packed = packed_->get(index, prepared.row, prepared.packed_bytes, make);
   };
   std::visit(Overloaded{[&](const kernels::PreparedConvolution<float>& of) {
                           operation.weights = values(0);
-                          operation.beta = values(1);
+                          finishes();
                           if (!keeps(of)) return;
                           packed(of, [&](float* into) {
                             pack(of, kernels::forward_weights<float>(of.dims, operation.weights), into);
                           });
                         },
                         [&](const kernels::PreparedDepthwise& of) {
+                          finishes();
                           packed(of, [&](float* into) { pack(of, values(0), false, into); });
                         },
                         [&](const kernels::PreparedMultiscaleDepthwise& of) {
@@ -183,11 +204,6 @@ void Plan::take_weights(size_t index, const Step& step, const Tensor* p, Operati
                         [&](const kernels::PreparedNorm&) {
                           operation.gamma = values(0);
                           operation.beta = values(1);
-                          if (step.op != Op::batch_norm) return;
-                          constants_.push_back(kernels::mean_table(p[2]));
-                          operation.mean = constants_.back().data<double>();
-                          constants_.push_back(kernels::reciprocal_deviation(p[3], kEpsilon));
-                          operation.rstd = constants_.back().data<double>();
                         },
                         [&](const kernels::PreparedLayerNorm&) {
                           operation.gamma = values(0);
@@ -198,19 +214,18 @@ void Plan::take_weights(size_t index, const Step& step, const Tensor* p, Operati
 }
 
 ForwardCost forward_cost(const Config& config, const Shape& x) {
-  const Steps list = steps_of(config, x);
+  const Steps list = steps_of(config, x, Fused::yes);
   const Context& context = Context::current();
   const auto rounded = [&](int64_t bytes) { return context.allocator()->rounded(bytes); };
   ForwardCost cost;
   std::vector<PreparedStep> steps;
   for (const Step& step : list.steps) {
     steps.push_back(prepared(step, context));
+    if (step.epilogue.norm)
+      cost.packed_bytes += rounded(3 * list.shape_of(step.output).channels() * size_of(DType::f32));
     cost.packed_bytes += std::visit(
         Overloaded{[](const std::monostate&) { return int64_t{0}; },
                    [&](const kernels::PreparedConvolution<float>& p) { return keeps(p) ? rounded(p.packed_bytes) : 0; },
-                   [&](const kernels::PreparedNorm& p) {
-                     return step.op == Op::batch_norm ? 2 * rounded(p.dims.c * int64_t{sizeof(double)}) : 0;
-                   },
                    [&](const auto& p) { return p.packed_bytes == 0 ? 0 : rounded(p.packed_bytes); }},
         steps.back());
   }
@@ -220,7 +235,18 @@ ForwardCost forward_cost(const Config& config, const Shape& x) {
 
 bool Plan::fits(const Context& context) const { return context.threads() == threads_ && context.isa() == isa_; }
 
-TensorView Plan::run(const TensorView& x, void* arena) const {
+const char* Plan::row_of(size_t step) const {
+  return std::visit(
+      []<class P>(const P& p) {
+        if constexpr (std::is_same_v<P, std::monostate>)
+          return "copy";
+        else
+          return p.row->name;
+      },
+      operations_[step].prepared);
+}
+
+TensorView Plan::run(const TensorView& x, void* arena, const AfterStep& after) const {
   kernels::expect_shape("plan", "x", x, input_);
   kernels::expect_type("plan", "x", x, DType::f32);
   kernels::expect_dense("plan", "x", x);
@@ -231,7 +257,10 @@ TensorView Plan::run(const TensorView& x, void* arena) const {
   check(arena != nullptr && reinterpret_cast<uintptr_t>(arena) % 64 == 0, ErrorKind::usage, "[plan] arena: expected ",
         arena_.bytes, " bytes, 64-byte aligned");
   const Bases bases{{static_cast<char*>(arena), static_cast<char*>(x.memory())}};
-  for (const Operation& operation : operations_) run(operation, bases);
+  for (size_t i = 0; i < operations_.size(); ++i) {
+    run(operations_[i], bases);
+    if (after) after(i);
+  }
   return {bases.at(logits_), DType::f32, output_};
 }
 
@@ -246,15 +275,18 @@ void Plan::run(const Operation& o, const Bases& bases) const {
   float* const y = bases.at(o.output);
   char* const scratch = bases.of[0] + o.scratch;
   const auto floats = [](char* at) { return reinterpret_cast<float*>(at); };
+  const auto epilogue = [&] {
+    auto e = o.epilogue;
+    if (e.residual.ld > 0) e.residual.data = in(o.inputs.size() - 1);
+    return e;
+  };
   std::visit(
       Overloaded{
           [&](const std::monostate&) {
-            float* into = y;
-            for (size_t i = 0; i < o.parts.size(); ++i) {
-              const auto [channels, stride] = o.parts[i];
-              const Shape part{o.rows, channels};
-              copy({bases.at(o.inputs[i]), DType::f32, part, stride}, {into, DType::f32, part, o.stride});
-              into += channels;
+            for (const Part& part : o.parts) {
+              const Shape shape{o.rows, part.channels};
+              copy({bases.at(o.inputs[part.input]), DType::f32, shape, part.stride},
+                   {y + part.first, DType::f32, shape, o.stride});
             }
           },
           [&](const kernels::PreparedConvolution<float>& p) {
@@ -264,22 +296,17 @@ void Plan::run(const Operation& o, const Bases& bases) const {
               pack(p, kernels::forward_weights<float>(p.dims, o.weights), into);
               packed = into;
             }
-            kernels::run<float>(p, in(0), packed, {.bias = {o.beta}}, y, floats(scratch));
+            kernels::run<float>(p, in(0), packed, epilogue(), y, floats(scratch));
           },
-          [&](const kernels::PreparedDepthwise& p) { kernels::run(p, in(0), o.packed, nullptr, y); },
+          [&](const kernels::PreparedDepthwise& p) { kernels::run(p, in(0), o.packed, epilogue(), y); },
           [&](const kernels::PreparedMultiscaleDepthwise& p) { kernels::run(p, in(0), o.packed, y, floats(scratch)); },
           [&](const kernels::PreparedNorm& p) {
-            const double *mean = o.mean, *rstd = o.rstd;
-            if (mean == nullptr) {
-              const auto table = [&](int64_t i) {
-                return reinterpret_cast<double*>(scratch + aligned_bytes<char>(p.scratch_bytes) + i * table_bytes(p));
-              };
-              double *const m = table(0), *const variance = table(1), *const r = table(2);
-              run_statistics(p, in(0), m, variance, scratch);
-              kernels::reciprocal_deviation(variance, p.dims.m() * p.dims.c, kEpsilon, r);
-              mean = m;
-              rstd = r;
-            }
+            const auto table = [&](int64_t i) {
+              return reinterpret_cast<double*>(scratch + aligned_bytes<char>(p.scratch_bytes) + i * table_bytes(p));
+            };
+            double *const mean = table(0), *const variance = table(1), *const rstd = table(2);
+            run_statistics(p, in(0), mean, variance, scratch);
+            kernels::reciprocal_deviation(variance, p.dims.m() * p.dims.c, kEpsilon, rstd);
             kernels::run(p, in(0), mean, rstd, o.gamma, o.beta, in(1), y, scratch);
           },
           [&](const kernels::PreparedLayerNorm& p) { kernels::run(p, in(0), o.gamma, o.beta, y); },

@@ -1,7 +1,8 @@
 #pragma once
-// The network for inputs of one shape, compiled into what runs: rows picked, weights packed, constants computed, a
-// place in one arena for every value and every scratch.
+// The network for inputs of one shape, compiled into what runs: steps fused, rows picked, weights packed, constants
+// computed, a place in one arena for every value and every scratch.
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -59,6 +60,9 @@ struct ForwardCost {
 };
 ForwardCost forward_cost(const Config& config, const Shape& x);
 
+// Called after every step of a plan.
+using AfterStep = std::function<void(size_t step)>;
+
 // Immutable: several threads may run one plan at once, each with an arena of its own.
 class Plan {
  public:
@@ -69,13 +73,17 @@ class Plan {
   const Shape& input() const { return input_; }
   const Shape& output() const { return output_; }
   const Arena& arena() const { return arena_; }
+  // What it runs, in this order; the implementation that each of them is left to; the weights that it reads in a run.
+  const Steps& steps() const { return list_; }
+  const char* row_of(size_t step) const;
+  const PackedWeights& packed() const { return *packed_; }
   // Whether a context is one that the plan is for.
   bool fits(const Context& context) const;
 
   // x: input(), f32 of the host, dense, outside of the arena, which is arena().bytes bytes, 64-byte aligned. The logits
   // are dense and lie in the arena. Allocates nothing. The bits of the steps run one by one.
   // Throws Error{usage} where x, the arena or the current context does not fit.
-  TensorView run(const TensorView& x, void* arena) const;
+  TensorView run(const TensorView& x, void* arena, const AfterStep& after = {}) const;
   // With an arena of the current context, which the logits share and keep.
   Tensor run(const Tensor& x) const;
 
@@ -84,19 +92,20 @@ class Plan {
     enum class In : uint8_t { arena, input } in;
     int64_t offset;  // bytes
   };
-  struct Part {  // of a concat
-    int64_t channels, stride;
+  struct Part {  // of a concat, that is copied to its channels from `first` on
+    size_t input;
+    int64_t first, channels, stride;
   };
   struct Operation {
     PreparedStep prepared;
     std::vector<Place> inputs;
     Place output;
-    int64_t scratch;                                    // offset in the arena
-    const float *packed = nullptr, *weights = nullptr;  // weights: of a convolution, as the network has them
-    const float *gamma = nullptr, *beta = nullptr;      // beta: of norms, and biases of others
-    const double *mean = nullptr, *rstd = nullptr;      // of a norm whose statistics are constant
-    std::vector<Part> parts = {};                       // of a concat
-    int64_t rows = 0, stride = 0;                       // of its output
+    int64_t scratch;                                           // offset in the arena
+    const float *packed = nullptr, *weights = nullptr;         // weights: of a convolution, as the network has them
+    const float *gamma = nullptr, *beta = nullptr;             // of a norm
+    kernels::Epilogue<kernels::Strided<float>> epilogue = {};  // of a convolution; a residual is the last input
+    std::vector<Part> parts = {};                              // of a concat
+    int64_t rows = 0, stride = 0;                              // of its output
   };
   // The memory of one run.
   struct Bases {
@@ -112,6 +121,7 @@ class Plan {
   std::vector<Tensor> parameters_, constants_;
   std::shared_ptr<PackedWeights> packed_;
   std::vector<Operation> operations_;
+  Steps list_;
   Shape input_, output_;
   Place logits_;
   Arena arena_;

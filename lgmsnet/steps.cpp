@@ -8,6 +8,135 @@
 namespace lgms {
 namespace {
 
+bool is_norm(const Step& step) {
+  return step.op == Op::batch_norm || step.op == Op::instance_norm || step.op == Op::group_norm;
+}
+
+// What a step's op is prepared for. A value that is a slice of channels has the row stride of the whole.
+StepDims dims_of(const Steps& list, const Step& step) {
+  using namespace kernels;
+  const Shape &s = list.shape_of(step.inputs[0]), &y = list.shape_of(step.output);
+  const auto stride = [&](int v) { return list.shape_of(list.values[static_cast<size_t>(v)].storage).channels(); };
+  const int64_t n = s[0], d = s[1], h = s[2], w = s[3], c = s[4], ldx = stride(step.inputs[0]),
+                ldy = stride(step.output);
+  const int64_t kd = list.rank == 3 ? step.k : 1, window_d = list.rank - 1, pixels = d * h * w;
+  const int64_t ld_second = step.inputs.size() > 1 ? stride(step.inputs[1]) : 0;
+  const auto norm = [&](const NormSets& sets) {
+    return NormDims{n, pixels, c, ldx, ldy, ld_second, step.epilogue.before, step.epilogue.after, sets};
+  };
+  switch (step.op) {
+    case Op::convolution:
+    case Op::linear: return ConvolutionDims{n, d, h, w, c, y[4], step.groups, kd, step.k, step.k, ldx, ldy};
+    case Op::depthwise: return DepthwiseDims{n, d, h, w, c, kd, step.k, step.k, ldx, ldy};
+    case Op::multiscale_depthwise: return MultiscaleDepthwiseDims{n, d, h, w, c, list.rank == 3, true, ldx, ldy};
+    case Op::batch_norm: return norm({1, true});
+    case Op::instance_norm: return norm({});
+    case Op::group_norm: return norm({c / step.groups});
+    case Op::layer_norm: return LayerNormDims{s.rows(), c, ldx, 0, ldy, kEpsilon};
+    case Op::attention: return AttentionDims{n, d, h, w, step.heads, window_d, ldx, ldy, 0, 0};
+    case Op::activation: return ActivationDims{s.rows(), c, ldx, ldy, 0, step.epilogue.after};
+    case Op::add: return AddDims{s.rows(), c, ldx, ld_second, ldy};
+    case Op::concat: return std::monostate();
+    case Op::upsample: return UpsampleDims{n, d, h, w, c, window_d, ldx, ldy};
+    case Op::max_pool: return MaxPoolDims{n, d, h, w, c, window_d, ldx, ldy};
+  }
+  return std::monostate();
+}
+
+// Fills in where norms lie, how long values live and what ops are prepared for.
+void settle(Steps& list) {
+  const auto storage_of = [&](int v) -> StepValue& {
+    return list.values[static_cast<size_t>(list.values[static_cast<size_t>(v)].storage)];
+  };
+  const int kept = static_cast<int>(list.steps.size());
+  for (StepValue& v : list.values) v.last_read = -1;
+  for (int i = 0; i < kept; ++i)
+    for (const int v : list.steps[static_cast<size_t>(i)].inputs) storage_of(v).last_read = i;
+  storage_of(list.input).last_read = storage_of(list.output).last_read = kept;
+  for (int i = 0; i < kept; ++i) {
+    const Step& step = list.steps[static_cast<size_t>(i)];
+    if (!is_norm(step)) continue;
+    const int x = step.inputs[0];
+    StepValue &in = storage_of(x), &out = list.values[static_cast<size_t>(step.output)];
+    if (in.last_read != i || in.shape != out.shape) continue;
+    in.last_read = out.last_read;
+    for (StepValue& v : list.values)  // its splits too
+      if (v.storage == step.output) v.storage = list.values[static_cast<size_t>(x)].storage;
+  }
+  for (Step& step : list.steps) step.dims = dims_of(list, step);
+}
+
+// Makes `next`, the step after it, a part of `step`; false where it is none.
+bool take(Step& step, const Step& next) {
+  Epilogue<std::optional<int>>& e = step.epilogue;
+  const bool bare = e.after == Activation::none && !e.norm && !e.residual;
+  const int y = step.output;
+  if (next.op == Op::batch_norm && bare && next.inputs[0] == y) {
+    e = next.epilogue;
+    e.norm = static_cast<int>(step.parameters.size());
+    step.inputs.insert(step.inputs.end(), next.inputs.begin() + 1, next.inputs.end());
+    step.parameters.insert(step.parameters.end(), next.parameters.begin(), next.parameters.end());
+  } else if (next.op == Op::activation && bare) {
+    e.after = next.epilogue.after;
+  } else if (next.op == Op::add && !e.residual && next.inputs[0] != next.inputs[1]) {
+    e.residual = next.inputs[next.inputs[0] == y ? 1 : 0];
+    step.inputs.push_back(*e.residual);
+  } else {
+    return false;
+  }
+  step.output = next.output;
+  return true;
+}
+
+// Where each part of a concat can be written to its place: all that reads or writes it takes any row strides as fast,
+// with the same bits.
+void place_parts(Steps& list, const Step& concat) {
+  int64_t first = 0;
+  for (const int part : concat.inputs) {
+    const StepValue& value = list.values[static_cast<size_t>(part)];
+    const int64_t channel = first;
+    first += value.shape.channels();
+    if (value.storage != part || part == list.input) continue;
+    const auto lies = [&](int v) { return list.values[static_cast<size_t>(v)].storage == part; };
+    const auto joins_rows = [&](const Step& s) {
+      return is_norm(s) && (lies(s.output) || std::any_of(s.inputs.begin(), s.inputs.end(), lies));
+    };
+    if (std::any_of(list.steps.begin(), list.steps.end(), joins_rows)) continue;
+    for (StepValue& v : list.values)
+      if (v.storage == part) {
+        v.storage = concat.output;
+        v.first += channel;
+      }
+  }
+}
+
+// What follows a convolution and needs nothing but its output becomes its epilogue; parts of concats go to their
+// places. Of a list that is not settled.
+void fuse(Steps& list) {
+  const auto storage_of = [&](int v) { return static_cast<size_t>(list.values[static_cast<size_t>(v)].storage); };
+  std::vector<int> reads(list.values.size());  // of a storage
+  for (const Step& step : list.steps)
+    for (const int v : step.inputs) ++reads[storage_of(v)];
+  std::vector<Step> steps;
+  for (Step& next : list.steps) {
+    if (!steps.empty()) {
+      Step& last = steps.back();
+      const bool takes = last.op == Op::convolution || last.op == Op::linear || last.op == Op::depthwise;
+      if (takes && last.output != list.output && reads[static_cast<size_t>(last.output)] == 1 &&
+          std::find(next.inputs.begin(), next.inputs.end(), last.output) != next.inputs.end() && take(last, next))
+        continue;
+    }
+    steps.push_back(std::move(next));
+  }
+  list.steps = std::move(steps);
+  for (const Step& step : list.steps)
+    if (step.op == Op::concat) place_parts(list, step);
+  std::erase_if(list.steps, [&](const Step& step) {
+    const auto there = [&](int v) { return storage_of(v) == storage_of(step.output); };
+    return step.op == Op::concat && std::all_of(step.inputs.begin(), step.inputs.end(), there);
+  });
+}
+
 // The builder that writes the list: network.h says what a builder is.
 class StepBuilder {
  public:
@@ -22,7 +151,7 @@ class StepBuilder {
   }
 
   Value input() const { return input_; }
-  Steps finish(const Value& logits);
+  Steps finish(const Value& logits, bool fused);
 
   Value convolution(const std::string& name, const Value& x, int64_t cout, int64_t k, int64_t groups, bool bias) {
     Step step{.op = Op::convolution, .scope = name, .inputs = {x.index}, .k = k, .groups = groups};
@@ -191,58 +320,11 @@ class StepBuilder {
   size_t unstaged_ = 0;
 };
 
-// What a step's op is prepared for. A value that is a slice of channels has the row stride of the whole.
-StepDims dims_of(const Steps& list, const Step& step) {
-  using namespace kernels;
-  const Shape &s = list.shape_of(step.inputs[0]), &y = list.shape_of(step.output);
-  const auto stride = [&](int v) { return list.shape_of(list.values[static_cast<size_t>(v)].storage).channels(); };
-  const int64_t n = s[0], d = s[1], h = s[2], w = s[3], c = s[4], ldx = stride(step.inputs[0]),
-                ldy = stride(step.output);
-  const int64_t kd = list.rank == 3 ? step.k : 1, window_d = list.rank - 1, pixels = d * h * w;
-  const int64_t ld_second = step.inputs.size() > 1 ? stride(step.inputs[1]) : 0;
-  const auto norm = [&](const NormSets& sets) {
-    return NormDims{n, pixels, c, ldx, ldy, ld_second, step.epilogue.before, step.epilogue.after, sets};
-  };
-  switch (step.op) {
-    case Op::convolution:
-    case Op::linear: return ConvolutionDims{n, d, h, w, c, y[4], step.groups, kd, step.k, step.k, ldx, ldy};
-    case Op::depthwise: return DepthwiseDims{n, d, h, w, c, kd, step.k, step.k, ldx, ldy};
-    case Op::multiscale_depthwise: return MultiscaleDepthwiseDims{n, d, h, w, c, list.rank == 3, true, ldx, ldy};
-    case Op::batch_norm: return norm({1, true});
-    case Op::instance_norm: return norm({});
-    case Op::group_norm: return norm({c / step.groups});
-    case Op::layer_norm: return LayerNormDims{s.rows(), c, ldx, 0, ldy, kEpsilon};
-    case Op::attention: return AttentionDims{n, d, h, w, step.heads, window_d, ldx, ldy, 0, 0};
-    case Op::activation: return ActivationDims{s.rows(), c, ldx, ldy, 0, step.epilogue.after};
-    case Op::add: return AddDims{s.rows(), c, ldx, ld_second, ldy};
-    case Op::concat: return std::monostate();
-    case Op::upsample: return UpsampleDims{n, d, h, w, c, window_d, ldx, ldy};
-    case Op::max_pool: return MaxPoolDims{n, d, h, w, c, window_d, ldx, ldy};
-  }
-  return std::monostate();
-}
-
-Steps StepBuilder::finish(const Value& logits) {
+Steps StepBuilder::finish(const Value& logits, bool fused) {
   list_.input = input_.index;
   list_.output = logits.index;
-  const auto storage_of = [&](int v) -> StepValue& {
-    return list_.values[static_cast<size_t>(list_.values[static_cast<size_t>(v)].storage)];
-  };
-  const int kept = static_cast<int>(list_.steps.size());
-  for (int i = 0; i < kept; ++i)
-    for (const int v : list_.steps[static_cast<size_t>(i)].inputs) storage_of(v).last_read = i;
-  storage_of(list_.input).last_read = storage_of(list_.output).last_read = kept;
-  for (int i = 0; i < kept; ++i) {
-    const Step& step = list_.steps[static_cast<size_t>(i)];
-    if (step.op != Op::batch_norm && step.op != Op::instance_norm && step.op != Op::group_norm) continue;
-    const int x = step.inputs[0];
-    StepValue &in = storage_of(x), &out = list_.values[static_cast<size_t>(step.output)];
-    if (in.last_read != i || in.shape != out.shape) continue;
-    in.last_read = out.last_read;
-    for (StepValue& v : list_.values)  // its splits too
-      if (v.storage == step.output) v.storage = list_.values[static_cast<size_t>(x)].storage;
-  }
-  for (Step& step : list_.steps) step.dims = dims_of(list_, step);
+  if (fused) fuse(list_);
+  settle(list_);
   return std::move(list_);
 }
 
@@ -284,10 +366,10 @@ void check_input(const Config& config, const Shape& x) {
           "[network] input: expected sides that are multiples of 32, got ", x, "; resize or pad the image");
 }
 
-Steps steps_of(const Config& config, const Shape& x) {
+Steps steps_of(const Config& config, const Shape& x, Fused fused) {
   check_input(config, x);
   StepBuilder builder(config, x);
-  return builder.finish(forward(builder, config, builder.input()));
+  return builder.finish(forward(builder, config, builder.input()), fused == Fused::yes);
 }
 
 std::vector<ParameterSpec> parameter_specs(const Config& config) {

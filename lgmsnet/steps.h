@@ -55,7 +55,7 @@ struct Step {
   int output = -1;
   std::vector<ParameterSpec> parameters = {};
   int64_t k = 1, groups = 1, heads = 0;        // sides of the kernel; of channels; of attention
-  Epilogue<std::optional<int>> epilogue = {};  // an activation's own is `after`
+  Epilogue<std::optional<int>> epilogue = {};  // an activation's own is `after`; norm: where its parameters begin
   StepDims dims = {};
   int64_t macs = 0;            // multiply-adds of convolutions and linear layers
   int64_t attention_macs = 0;  // of q k^T and p v
@@ -84,8 +84,11 @@ struct Steps {
   const Shape& shape_of(int value) const { return values[static_cast<size_t>(value)].shape; }
 };
 
+// Fused, as plans run it, with the same bits: what follows a convolution and needs nothing but its output (a batch
+// norm, an activation, an addition) is its epilogue; parts of a concat are written where they end up.
+enum class Fused : uint8_t { no, yes };
 // For inputs of shape x [N, D, H, W, in_channels]. Throws Error{usage} where x does not fit.
-Steps steps_of(const Config& config, const Shape& x);
+Steps steps_of(const Config& config, const Shape& x, Fused fused = Fused::no);
 // Every parameter and buffer with its checkpoint name, in the order of the steps: 372 tensors in the default 2D
 // network, 177 in 3D.
 std::vector<ParameterSpec> parameter_specs(const Config& config);

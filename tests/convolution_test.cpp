@@ -8,6 +8,7 @@
 #include "autograd/ops.h"
 #include "kernels/activation/activation.h"
 #include "kernels/add/add.h"
+#include "kernels/channel_norm/channel_norm.h"
 #include "kernels/convolution/reference.h"
 #include "tests/support/testing.h"
 
@@ -169,29 +170,51 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("convolution: an epilogue is what its parts do one after the other; a row is asked whether it takes it") {
-  const Case c{{2, 1, 5, 7, 6}, 8, 2, 1, 3};
-  const Tensor x = randn(c.x, 1, DType::f32), w = randn(weight_shape(c), 2, DType::f32), b = randn({8}, 3, DType::f32);
-  const Tensor residual = randn(c.x.with_channels(8), 4, DType::f32, 3),
-               y = padded(c.x.with_channels(8), DType::f32, 5);
-  const ConvolutionDims d = dims_of(c, x, y);
-  const auto prepared = kernels::prepare(d, kernels::Rounding::transformed, Context::current(), Device::cpu,
-                                         {.after = kernels::Activation::silu, .bias = true, .residual = true});
-  kernels::pack_and_run<float>(prepared, x.data<float>(), kernels::forward_weights<float>(d, w.data<float>()),
-                               {.after = kernels::Activation::silu,
-                                .bias = {b.data<float>()},
-                                .residual = {residual.data<float>(), residual.row_stride()}},
-                               y.data<float>());
-  CHECK(padding_intact(y, 5));
-  const Tensor want = Tensor::empty(y.shape());
-  kernels::convolution_forward(x, w, b, 2, want, kernels::Rounding::direct);
-  kernels::activation_forward(want, kernels::Activation::silu, want);
-  kernels::add_forward(want, residual, want);
-  CHECK(max_difference(y, want) < 1e-5);
-  CHECK(error_of([&] {
-          kernels::prepare(d, kernels::Rounding::direct, Context::current(), Device::cpu,
-                           {.before = kernels::Activation::gelu});
-        }).starts_with("[kernels] no implementation"));
+TEST_CASE("convolution: an epilogue is what its parts do one after the other, bit by bit, in every row") {
+  using kernels::Activation;
+  struct Parts {
+    Activation before, after;
+    bool bias, norm, residual;
+  };
+  for (const Case& c : {Case{{2, 1, 5, 7, 6}, 8, 2, 1, 3},
+                        {{1, 1, 9, 30, 32}, 36, 1, 1, 3},
+                        {{1, 3, 4, 9, 16}, 24, 1, 3, 3},
+                        {{1, 1, 6, 11, 16}, 50, 1, 1, 1},
+                        {{1, 1, 4, 9, 3}, 17, 1, 1, 5}})
+    for (const Parts& parts : {Parts{Activation::gelu, Activation::silu, true, true, true},
+                               {Activation::none, Activation::relu, false, true, false},
+                               {Activation::none, Activation::none, true, false, true}}) {
+      const Shape out = c.x.with_channels(c.cout);
+      const Tensor x = randn(c.x, 1, DType::f32), w = randn(weight_shape(c), 2, DType::f32);
+      const Tensor b = parts.bias ? randn({c.cout}, 3, DType::f32) : Tensor();
+      const Tensor residual = randn(out, 4, DType::f32, 3), gamma = randn({c.cout}, 5, DType::f32),
+                   beta = randn({c.cout}, 6, DType::f32), mean = randn({1, c.cout}, 7, DType::f64),
+                   rstd = Tensor::full({1, c.cout}, 0.75, DType::f64);
+      const Tensor tables = kernels::norm_tables(mean, rstd, gamma, beta);
+      kernels::Epilogue<kernels::Strided<float>> e{parts.before, parts.after};
+      if (parts.bias) e.bias.data = b.data<float>();
+      if (parts.norm) e.norm = {tables.data<float>(), c.cout};
+      if (parts.residual) e.residual = {residual.data<float>(), residual.row_stride()};
+      for (const Isa isa : isas()) {
+        CAPTURE(c.x);
+        CAPTURE(name_of(isa));
+        Context context({.threads = 2, .isa = isa});
+        const Context::Scope scope(context);
+        const Tensor y = padded(out, DType::f32, 5), want = Tensor::empty(out);
+        const ConvolutionDims d = dims_of(c, x, y);
+        kernels::pack_and_run<float>(kernels::prepare(d, kernels::Rounding::transformed, context), x.data<float>(),
+                                     kernels::forward_weights<float>(d, w.data<float>()), e, y.data<float>());
+        CHECK(padding_intact(y, 5));
+        kernels::convolution_forward(x, w, b, c.groups, want);
+        if (parts.norm)
+          kernels::channel_norm_forward(
+              want, mean, rstd, gamma, beta,
+              {.before = parts.before, .after = parts.after, .residual = parts.residual ? residual : Tensor()}, want);
+        else
+          kernels::add_forward(want, residual, want);
+        CHECK(max_difference(y, want) == 0);
+      }
+    }
 }
 
 TEST_CASE("convolution: any number of threads gives the same bits") {

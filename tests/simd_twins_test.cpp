@@ -259,13 +259,27 @@ std::vector<ConvolutionDims> convolutions() {
   return all;
 }
 
+// An epilogue with everything.
+template <class T>
+struct Finishing {
+  Tensor norm, residual;
+  Finishing(int64_t pixels, int64_t c) : norm(numbers<T>(3 * c, 8)), residual(numbers<T>(pixels * (c + 1), 9)) {}
+  Epilogue<Strided<T>> epilogue(const Tensor& bias) const {
+    return {Activation::gelu,
+            Activation::silu,
+            {bias.data<T>()},
+            {norm.data<T>(), norm.numel() / 3},
+            {residual.data<T>(), norm.numel() / 3 + 1}};
+  }
+};
+
 template <class T>
 Outputs run_forward(const ConvolutionDims& d, const ConvolutionImpl<T>& impl) {
   const int64_t weights = d.cout * (d.cin / d.groups) * d.taps();
   const Tensor x = numbers<T>(d.rows() * d.ldx, 1), w = numbers<T>(weights, 2), b = numbers<T>(d.cout, 3);
   const Tensor y = zeros<T>(d.rows() * d.ldy);
   pack_and_run<T>(prepare(d, impl, Context::current()), x.data<T>(), forward_weights<T>(d, w.data<T>()),
-                  {.bias = {b.data<T>()}}, y.data<T>());
+                  Finishing<T>(d.rows(), d.cout).epilogue(b), y.data<T>());
   const int64_t products = weights / d.cout;
   const double terms = static_cast<double>(products + 1);
   return {output<T>(y, terms * (impl.rounding == Rounding::direct ? 1 : kWinograd))};
@@ -374,7 +388,8 @@ TEST_CASE("simd_twins: depthwise") {
       const Tensor x = numbers<T>(rows * d.ldx, 1), dy = numbers<T>(rows * d.ldy, 2);
       const Tensor w = numbers<T>(taps * d.c, 3), b = numbers<T>(d.c, 4);
       const Tensor y = zeros<T>(rows * d.ldy), dw = zeros<T>((taps + 1) * d.c);
-      forward(d, 0, lines, x.data<T>(), w.data<T>(), b.data<T>(), y.data<T>());
+      const Finishing<T> finishing(rows, d.c);
+      forward(d, 0, lines, x.data<T>(), w.data<T>(), finishing.epilogue(b), y.data<T>());
       gradient(d, 0, lines, x.data<T>(), dy.data<T>(), dw.data<T>());
       return {output<T>(y, static_cast<double>(taps + 1)), output<T>(dw, static_cast<double>(rows))};
     };

@@ -33,6 +33,17 @@ T activation_derivative(Activation kind, T x) {
   return 1;
 }
 
+// What an epilogue does behind the bias, to a pixel of c channels.
+template <class T>
+void finish(const Epilogue<Strided<T>>& e, int64_t c, int64_t pixel, T* y) {
+  if (!finishes(e)) return;
+  for (int64_t i = 0; i < c; ++i) {
+    T v = activate(e.before, y[i]);
+    if (e.norm.data) v = e.norm.data[e.norm.ld + i] * (v - e.norm.data[i]) + e.norm.data[2 * e.norm.ld + i];
+    y[i] = activate(e.after, v) + (e.residual.data ? e.residual.data[pixel * e.residual.ld + i] : T{0});
+  }
+}
+
 template <class T>
 void activation_forward_reference(const ActivationDims& d, const T* x, T* y) {
   for (int64_t r = 0; r < d.rows; ++r)

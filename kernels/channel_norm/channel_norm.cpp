@@ -82,6 +82,20 @@ void run(const PreparedNorm& p, const float* x, const double* mean, const double
   apply(p.dims, x, mean, rstd, gamma, beta, residual, y, scratch, *p.row->run);
 }
 
+Tensor norm_tables(const Tensor& mean, const Tensor& rstd, const Tensor& gamma, const Tensor& beta) {
+  const int64_t c = gamma.numel();
+  const Tensor tables = Tensor::empty(Device::cpu, {3, c});
+  float* const to = tables.data<float>();
+  for (int64_t i = 0; i < c; ++i) {
+    const NormTerms<float> z(mean.data<double>()[i], rstd.data<double>()[i], gamma.data<float>()[i],
+                             beta.data<float>()[i]);
+    to[i] = z.mean;
+    to[c + i] = z.scale;
+    to[2 * c + i] = z.shift;
+  }
+  return tables;
+}
+
 NormDims norm_dims(const TensorView& x, const TensorView& y, const TensorView& residual, Activation before,
                    Activation after, const NormSets& sets) {
   const int64_t n = x.shape()[0];
@@ -101,7 +115,8 @@ void channel_norm_forward(const TensorView& x, const TensorView& mean, const Ten
   expect_activations(kOp, "x", x);
   expect_affine(x, mean, rstd, gamma, beta);
   if (epilogue.residual.defined()) expect_same("residual", epilogue.residual, x);
-  check(!epilogue.bias.defined(), ErrorKind::usage, "[channel_norm] bias: expected none, beta is one");
+  check(!epilogue.bias.defined() && !epilogue.norm.defined(), ErrorKind::usage,
+        "[channel_norm] epilogue: expected no bias and no norm, it is both");
   expect_same("y", y, x);
   const NormDims d = norm_dims(x, y, epilogue.residual, epilogue.before, epilogue.after, {1, mean.shape()[0] == 1});
   const HostRows host(x.device());

@@ -80,6 +80,9 @@ struct NormDims {
 using PreparedNorm = Prepared<ChannelNormImpl, NormDims>;
 // scratch_bytes is what the larger of both movements takes.
 PreparedNorm prepare(const NormDims& d, const Context& context, Device device = Device::cpu);
+// The tables [3, C] of an Epilogue's norm: y and its bits are those of a norm with these statistics [1, C].
+// gamma, beta: [C], f32.
+Tensor norm_tables(const Tensor& mean, const Tensor& rstd, const Tensor& gamma, const Tensor& beta);
 // 1 / sqrt(variance + eps) of n numbers.
 void reciprocal_deviation(const double* variance, int64_t n, double eps, double* rstd);
 // mean, variance, rstd: [m, c]. gamma, beta, residual may be null. scratch: p.scratch_bytes, 64-byte aligned.

@@ -50,8 +50,18 @@ struct ChannelNormWalk {
   }
 };
 
-// The tables of a pass in the type of its kernels, each row repeated `join` times. mean rounded to T leaves an error
-// behind, which shift and offset take along.
+// norm(u) = scale * (u - mean) + shift in T; mean rounded to T leaves an error behind, which shift takes along.
+template <class T>
+struct NormTerms {
+  T mean, scale, shift;
+  NormTerms(double mu, double rstd, double gamma, double beta) : mean(static_cast<T>(mu)) {
+    const double s = rstd * gamma;
+    scale = static_cast<T>(s);
+    shift = static_cast<T>(beta + s * (mean - mu));
+  }
+};
+
+// The tables of a pass in the type of its kernels, each row repeated `join` times.
 template <class T>
 struct ChannelNormTables {
   T* memory;  // of bytes()
@@ -68,10 +78,10 @@ struct ChannelNormTables {
   void fill(const double* mean, const double* rstd, const T* gamma, const T* beta) const {
     for (int64_t r = 0; r < m; ++r)
       for (int64_t i = 0; i < c; ++i) {
-        const double mu = mean[r * c + i], scale = rstd[r * c + i] * (gamma ? gamma[i] : 1.0);
-        set(0, r, i, mu);
-        set(1, r, i, scale);
-        set(2, r, i, (beta ? beta[i] : 0.0) + scale * (static_cast<T>(mu) - mu));
+        const NormTerms<T> z(mean[r * c + i], rstd[r * c + i], gamma ? gamma[i] : 1, beta ? beta[i] : 0);
+        set(0, r, i, z.mean);
+        set(1, r, i, z.scale);
+        set(2, r, i, z.shift);
         set(3, r, i, 0);
         set(4, r, i, 0);
       }

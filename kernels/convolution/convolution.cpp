@@ -53,14 +53,9 @@ PreparedConvolution<T> prepare(const ConvolutionDims& d, const ConvolutionImpl<T
   return {&row, d, row.units(d), aligned_bytes<T>(row.packed_size(d)),
           aligned_bytes<T>(row.scratch_size(d)) * context.threads()};
 }
-PreparedConvolution<float> prepare(const ConvolutionDims& d, Rounding rounding, const Context& context, Device device,
-                                   const Epilogue<bool>& epilogue) {
-  return prepare(d,
-                 pick(convolution_impls(), context, device,
-                      [&](const ConvolutionImpl<float>& row) {
-                        return row.rounding <= rounding && row.accepts(d) && row.fuses(epilogue);
-                      }),
-                 context);
+PreparedConvolution<float> prepare(const ConvolutionDims& d, Rounding rounding, const Context& context, Device device) {
+  const auto accepts = [&](const ConvolutionImpl<float>& row) { return row.rounding <= rounding && row.accepts(d); };
+  return prepare(d, pick(convolution_impls(), context, device, accepts), context);
 }
 
 template <class T>

@@ -37,8 +37,8 @@ struct ConvolutionWeights {
   }
 };
 
-// One implementation. Weights are packed first, then any range of units of output is computed from them; both kinds of
-// units depend on dims only. scratch belongs to one call of run.
+// One implementation. Weights are packed first, then any range of units of output is computed from them, with the whole
+// epilogue; both kinds of units depend on dims only. scratch belongs to one call of run.
 template <class T>
 struct ConvolutionImpl {
   const char* name;
@@ -46,7 +46,6 @@ struct ConvolutionImpl {
   Isa isa;
   Rounding rounding;
   bool (*accepts)(const ConvolutionDims&);
-  bool (*fuses)(const Epilogue<bool>&);            // whether it takes these along; the reference takes all but a norm
   int64_t (*packed_size)(const ConvolutionDims&);  // elements
   int64_t (*pack_units)(const ConvolutionDims&);
   void (*pack)(const ConvolutionDims&, int64_t first, int64_t last, const ConvolutionWeights<T>&, T* packed);
@@ -60,15 +59,13 @@ std::span<const ConvolutionImpl<float>> convolution_impls();
 
 template <class T>
 using PreparedConvolution = Prepared<ConvolutionImpl<T>, ConvolutionDims>;
-// epilogue: what is to be fused. Where that is more than a bias and row->isa is Isa::reference, no tuned row does it,
-// and it is better left to steps of its own.
 PreparedConvolution<float> prepare(const ConvolutionDims& d, Rounding rounding, const Context& context,
-                                   Device device = Device::cpu, const Epilogue<bool>& epilogue = {.bias = true});
+                                   Device device = Device::cpu);
 // The same for one row.
 template <class T>
 PreparedConvolution<T> prepare(const ConvolutionDims& d, const ConvolutionImpl<T>& row, const Context& context);
-// packed, scratch: p.packed_bytes and p.scratch_bytes, 64-byte aligned. The epilogue is of the parts that p was
-// prepared for, or fewer.
+// packed, scratch: p.packed_bytes and p.scratch_bytes, 64-byte aligned. The epilogue's norm is one table for all
+// images; its residual does not overlap y.
 template <class T>
 void pack(const PreparedConvolution<T>& p, const ConvolutionWeights<T>& weights, T* packed);
 template <class T>

@@ -38,13 +38,7 @@ void convolution_reference(const ConvolutionDims& d, int64_t first, int64_t last
             for (int64_t o = 0; o < cout; ++o) sums[o] += value * weights[o];
           }
     }
-    if (bias_alone({.after = epilogue.after, .residual = epilogue.residual.data != nullptr})) continue;
-    for (int64_t p = 0; p < d.w; ++p)
-      for (int64_t o = 0; o < d.cout; ++o) {
-        T& v = row[p * d.ldy + o];
-        v = activate(epilogue.after, v);
-        if (epilogue.residual.data) v += epilogue.residual.data[(u * d.w + p) * epilogue.residual.ld + o];
-      }
+    for (int64_t p = 0; p < d.w; ++p) finish(epilogue, d.cout, u * d.w + p, row + p * d.ldy);
   }
 }
 
@@ -55,7 +49,6 @@ inline constexpr ConvolutionImpl<T> convolution_reference_impl{
     Isa::reference,
     Rounding::direct,
     [](const ConvolutionDims&) { return true; },
-    [](const Epilogue<bool>& e) { return e.before == Activation::none; },
     [](const ConvolutionDims& d) { return d.cout / d.groups * d.cin * d.taps(); },
     [](const ConvolutionDims& d) { return d.groups * d.taps(); },
     convolution_pack_reference<T>,

@@ -61,10 +61,11 @@ void pack_weight(const DepthwiseDims& d, const T* weight, bool turned, T* packed
 }
 
 template <class T>
-void run_forward(const DepthwiseDims& d, const T* x, const T* packed, const T* bias, T* y, DepthwiseForwardOf<T>* run) {
+void run_forward(const DepthwiseDims& d, const T* x, const T* packed, const Epilogue<Strided<T>>& epilogue, T* y,
+                 DepthwiseForwardOf<T>* run) {
   const int64_t grain = 1 + 65536 / std::max<int64_t>(1, d.w * d.c * d.kd * d.kh * d.kw);
   parallel_ranges(d.n * d.d * d.h, grain,
-                  [&](int64_t first, int64_t last, int) { run(d, first, last, x, packed, bias, y); });
+                  [&](int64_t first, int64_t last, int) { run(d, first, last, x, packed, epilogue, y); });
 }
 
 // The forward pass, or with the weight turned the data gradient.
@@ -75,13 +76,13 @@ void forward(const DepthwiseDims& d, const TensorView& x, const TensorView& weig
   if (x.dtype() == DType::f64) {
     const Scratch packed(context.allocator(), packed_bytes<double>(d));
     pack_weight(d, weight.data<double>(), turned, packed.as<double>());
-    run_forward(d, x.data<double>(), packed.as<const double>(), data_or_null<double>(bias), y.data<double>(),
-                depthwise_forward_reference<double>);
+    run_forward<double>(d, x.data<double>(), packed.as<const double>(), {.bias = {data_or_null<double>(bias)}},
+                        y.data<double>(), depthwise_forward_reference<double>);
   } else {
     const PreparedDepthwise p = prepare(d, context, x.device());
     const Scratch packed(context.allocator(), p.packed_bytes);
     pack(p, weight.data<float>(), turned, packed.as<float>());
-    run(p, x.data<float>(), packed.as<const float>(), data_or_null<float>(bias), y.data<float>());
+    run(p, x.data<float>(), packed.as<const float>(), {.bias = {data_or_null<float>(bias)}}, y.data<float>());
   }
 }
 
@@ -120,8 +121,9 @@ void pack(const PreparedDepthwise& p, const float* weight, bool turned, float* p
   pack_weight(p.dims, weight, turned, packed);
 }
 
-void run(const PreparedDepthwise& p, const float* x, const float* packed, const float* bias, float* y) {
-  run_forward(p.dims, x, packed, bias, y, p.row->run);
+void run(const PreparedDepthwise& p, const float* x, const float* packed, const Epilogue<Strided<float>>& epilogue,
+         float* y) {
+  run_forward(p.dims, x, packed, epilogue, y, p.row->run);
 }
 
 void depthwise_forward(const TensorView& x, const TensorView& weight, const TensorView& bias, const TensorView& y) {

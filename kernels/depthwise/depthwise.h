@@ -2,6 +2,7 @@
 // Depthwise convolution, stride 1, "same" zero padding: every channel has a kernel of its own.
 //   y[n,p,c] = bias[c] + sum over taps t of weight[c,t] * x[n, p + t - k/2, c]          (x is 0 outside the image)
 // k = 1 is a scale per channel. Source: torch.nn.functional.conv2d / conv3d(groups=C, padding=k//2).
+#include "kernels/epilogue.h"
 #include "kernels/impl.h"
 
 namespace lgms::kernels {
@@ -22,10 +23,10 @@ struct DepthwiseDims {
   int64_t n, d, h, w, c, kd, kh, kw, ldx, ldy;
 };
 
-// Image rows [first, last) of the n * d * h of y. weight: packed [kd, kh, kw, c]; bias may be null.
+// Image rows [first, last) of the n * d * h of y, with the whole epilogue. weight: packed [kd, kh, kw, c].
 template <class T>
 using DepthwiseForwardOf = void(const DepthwiseDims&, int64_t first, int64_t last, const T* x, const T* weight,
-                                const T* bias, T* y);
+                                const Epilogue<Strided<T>>& epilogue, T* y);
 // The share of rows [first, last) of dy: partial [taps + 1, c], overwritten; its last row is dbias.
 template <class T>
 using DepthwiseWeightGradientOf = void(const DepthwiseDims&, int64_t first, int64_t last, const T* x, const T* dy,
@@ -44,7 +45,8 @@ using PreparedDepthwise = Prepared<Impl<DepthwiseForward>, DepthwiseDims>;
 PreparedDepthwise prepare(const DepthwiseDims& d, const Context& context, Device device = Device::cpu);
 // weight: [c, taps]; turned: with its taps mirrored, as the data gradient has them. packed: p.packed_bytes.
 void pack(const PreparedDepthwise& p, const float* weight, bool turned, float* packed);
-// bias: [c] or null.
-void run(const PreparedDepthwise& p, const float* x, const float* packed, const float* bias, float* y);
+// epilogue: its norm is one table for all images; its residual does not overlap y.
+void run(const PreparedDepthwise& p, const float* x, const float* packed, const Epilogue<Strided<float>>& epilogue,
+         float* y);
 
 }  // namespace lgms::kernels

@@ -1,4 +1,5 @@
 #pragma once
+#include "kernels/activation/reference.h"
 #include "kernels/depthwise/depthwise.h"
 
 namespace lgms::kernels {
@@ -17,14 +18,15 @@ void depthwise_window(const DepthwiseDims& d, int64_t n, int64_t z, int64_t y, i
 
 template <class T>
 void depthwise_forward_reference(const DepthwiseDims& d, int64_t first, int64_t last, const T* x, const T* weight,
-                                 const T* bias, T* y) {
+                                 const Epilogue<Strided<T>>& epilogue, T* y) {
   for (int64_t p = first * d.w; p < last * d.w; ++p) {
     T* yp = y + p * d.ldy;
-    for (int64_t c = 0; c < d.c; ++c) yp[c] = bias ? bias[c] : T{0};
+    for (int64_t c = 0; c < d.c; ++c) yp[c] = epilogue.bias.data ? epilogue.bias.data[c] : T{0};
     depthwise_window(d, p / (d.w * d.h * d.d), p / (d.w * d.h) % d.d, p / d.w % d.h, p % d.w,
                      [&](int64_t tap, int64_t at) {
                        for (int64_t c = 0; c < d.c; ++c) yp[c] += weight[tap * d.c + c] * x[at * d.ldx + c];
                      });
+    finish(epilogue, d.c, p, yp);
   }
 }
 

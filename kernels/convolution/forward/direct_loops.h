@@ -1,6 +1,7 @@
 #pragma once
 // The direct convolution over the Vec of the file that includes this. All in an anonymous namespace: every ISA file has
 // its own copy, and none can take another's place.
+#include "kernels/activation/finish.h"
 #include "kernels/convolution/forward/direct.h"
 #include "kernels/simd/lanes.h"
 
@@ -105,8 +106,10 @@ using Single = ByLanes<Tiles<1, 24, 8>, Tiles<1, 12, 6>, Tiles<1, 8>>;     // fo
 // One vector of outputs of a unit: the widest tiles first, the narrowest that covers the rest last; what would leave
 // next to nothing for the last is split more evenly.
 template <class Tiles>
-void rows_of(const DirectCut& c, long th, long tw, const float* strip, const float* weights, const float* bias,
-             long live, float* y) {
+void rows_of(const DirectCut& c, long th, long tw, const float* strip, const float* weights, const StridedEpilogue& e,
+             long channel, long live, long pixel, float* y) {
+  const float* const bias = e.bias.data ? e.bias.data + channel : nullptr;
+  const bool finishes = lgms::kernels::finishes(e);
   constexpr long count = Tiles::count;
   for (long r = 0; r < th; ++r)
     for (long p = 0; p < tw;) {
@@ -115,14 +118,15 @@ void rows_of(const DirectCut& c, long th, long tw, const float* strip, const flo
       if (s == 0 && count > 1 && tw - p > Tiles::pixels[0] && tw - p <= Tiles::pixels[0] + Tiles::pixels[count - 1])
         s = 1;
       const long pixels = tw - p < Tiles::pixels[s] ? tw - p : Tiles::pixels[s];
-      Tiles::run[s](c, strip + (r * c.line + p) * kStripChannels, weights, bias, live, y + (r * c.d.w + p) * c.d.ldy,
-                    pixels);
+      float* const to = y + (r * c.d.w + p) * c.d.ldy;
+      Tiles::run[s](c, strip + (r * c.line + p) * kStripChannels, weights, bias, live, to, pixels);
+      if (finishes) finish(e, channel, live, pixel + r * c.d.w + p, pixels, to, c.d.ldy);
       p += pixels;
     }
 }
 
-void direct_units(const DirectCut& c, long first, long last, const float* x, const float* packed, const float* bias,
-                  float* y, float* scratch) {
+void direct_units(const DirectCut& c, long first, long last, const float* x, const float* packed,
+                  const StridedEpilogue& epilogue, float* y, float* scratch) {
   constexpr long lanes = Vec::lanes;
   const ConvolutionDims& d = c.d;
   const long cout = d.cout / d.groups, vectors = (cout + lanes - 1) / lanes;
@@ -133,14 +137,12 @@ void direct_units(const DirectCut& c, long first, long last, const float* x, con
     const long z = plane % d.d, n = plane / d.d;
     const long th = d.h - h0 < c.th ? d.h - h0 : c.th, tw = d.w - w0 < c.tw ? d.w - w0 : c.tw;
     fill_strip(c, g, n, z, h0, w0, x, scratch);
-    float* const out = y + (((n * d.d + z) * d.h + h0) * d.w + w0) * d.ldy + g * cout;
+    const long pixel = ((n * d.d + z) * d.h + h0) * d.w + w0;
+    const auto rows = d.kw == 3 ? rows_of<Fused> : rows_of<Single>;
     for (long v = 0; v < vectors; ++v) {
-      const float* const weights = packed + (g * vectors + v) * vector;
-      const float* const b = bias ? bias + g * cout + v * lanes : nullptr;
-      if (d.kw == 3)
-        rows_of<Fused>(c, th, tw, scratch, weights, b, cout - v * lanes, out + v * lanes);
-      else
-        rows_of<Single>(c, th, tw, scratch, weights, b, cout - v * lanes, out + v * lanes);
+      const long channel = g * cout + v * lanes;
+      rows(c, th, tw, scratch, packed + (g * vectors + v) * vector, epilogue, channel, cout - v * lanes, pixel,
+           y + pixel * d.ldy + channel);
     }
   }
 }
@@ -152,7 +154,7 @@ namespace lgms::kernels {
 void LGMS_ROW(convolution_direct)(const ConvolutionDims& d, int64_t first, int64_t last, const float* x,
                                   const float* packed, const Epilogue<Strided<float>>& epilogue, float* y,
                                   float* scratch) {
-  ::direct_units(direct_cut(d), first, last, x, packed, epilogue.bias.data, y, scratch);
+  ::direct_units(direct_cut(d), first, last, x, packed, epilogue, y, scratch);
 }
 
 }  // namespace lgms::kernels

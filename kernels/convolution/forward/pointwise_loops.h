@@ -1,6 +1,7 @@
 #pragma once
 // The 1x1 convolution over the Vec of the file that includes this, straight from x: a matrix product whose left operand
 // needs no copy. Anonymous for the same reason as direct_loops.h. A unit is kPointwiseBlock pixels of all groups.
+#include "kernels/activation/finish.h"
 #include "kernels/convolution/forward/direct.h"
 #include "kernels/simd/lanes.h"
 
@@ -60,8 +61,9 @@ struct Widths {
 using Tiles = ByLanes<Widths<24, 4, 2, 1>, Widths<12, 2, 1>, Widths<8, 2, 1>>;
 
 void pointwise_units(const ConvolutionDims& d, long first, long last, const float* x, const float* packed,
-                     const float* bias, float* y) {
+                     const StridedEpilogue& epilogue, float* y) {
   constexpr long lanes = Vec::lanes;
+  const bool finishes = lgms::kernels::finishes(epilogue);
   const long cin = d.cin / d.groups, cout = d.cout / d.groups, vectors = (cout + lanes - 1) / lanes;
   const long rows = d.n * d.d * d.h * d.w;
   for (long u = first; u < last; ++u) {
@@ -71,12 +73,16 @@ void pointwise_units(const ConvolutionDims& d, long first, long last, const floa
         const Width* width = Tiles::all;
         while (width->vectors > vectors - v) ++width;
         const float* const weights = packed + (g * vectors + v) * cin * lanes;
-        const float* const b = bias ? bias + g * cout + v * lanes : nullptr;
+        const long channel = g * cout + v * lanes;
+        const float* const bias = epilogue.bias.data ? epilogue.bias.data + channel : nullptr;
         for (long p = begin; p < end;) {
           const bool many = end - p >= width->pixels;
-          (many ? width->many : width->one)(d, x + p * d.ldx + g * cin, weights, b, cout - v * lanes,
-                                            y + p * d.ldy + g * cout + v * lanes);
-          p += many ? width->pixels : 1;
+          const long pixels = many ? width->pixels : 1;
+          float* const to = y + p * d.ldy + channel;
+          (many ? width->many : width->one)(d, x + p * d.ldx + g * cin, weights, bias, cout - v * lanes, to);
+          for (long o = 0; finishes && o < width->vectors; ++o)
+            finish(epilogue, channel + o * lanes, cout - (v + o) * lanes, p, pixels, to + o * lanes, d.ldy);
+          p += pixels;
         }
         v += width->vectors;
       }
@@ -89,7 +95,7 @@ namespace lgms::kernels {
 
 void LGMS_ROW(convolution_pointwise)(const ConvolutionDims& d, int64_t first, int64_t last, const float* x,
                                      const float* packed, const Epilogue<Strided<float>>& epilogue, float* y, float*) {
-  ::pointwise_units(d, first, last, x, packed, epilogue.bias.data, y);
+  ::pointwise_units(d, first, last, x, packed, epilogue, y);
 }
 
 }  // namespace lgms::kernels

@@ -1,6 +1,7 @@
 #pragma once
 // Winograd's convolution over the Vec of the file that includes this; anonymous for the same reason as direct_loops.h.
 // A unit goes through V = B^T x B of its tiles, then for each pair of output vectors M = V U and y = A^T M A.
+#include "kernels/activation/finish.h"
 #include "kernels/convolution/forward/winograd.h"
 #include "kernels/convolution/winograd_transforms.h"
 #include "kernels/simd/lanes.h"
@@ -246,25 +247,30 @@ void products(const WinogradCut& c, const float* v, long block, long next_plane,
 }
 
 // y of one pair (or the last single one) of vectors in all tiles of a unit.
-void output_tiles(const WinogradCut& c, const Unit& s, long vector, long wide, const float* m, const float* bias,
-                  float* y) {
+void output_tiles(const WinogradCut& c, const Unit& s, long vector, long wide, const float* m,
+                  const StridedEpilogue& epilogue, float* y) {
   const ConvolutionDims& d = c.d;
+  const float* const bias = epilogue.bias.data;
+  const bool finishes = lgms::kernels::finishes(epilogue);
   const long cout = d.cout / d.groups;
   for (long q = 0; q < s.planes; ++q) {
     Place at = place_at(c, s, s.z0 + q);
     for (long t = 0; t < s.tiles; ++t, at.next(c))
       for (long o = 0; o < wide; ++o, m += Vec::lanes) {
-        const long channel = (vector + o) * Vec::lanes, live = cout - channel, h = at.y * 4, w = at.x * 4;
-        output_tile(m, c.m_plane,
-                    bias ? Vec::load(bias + s.g * cout + channel, live < Vec::lanes ? live : Vec::lanes) : Vec::zero(),
-                    y + ((at.plane * d.h + h) * d.w + w) * d.ldy + s.g * cout + channel, d.w * d.ldy, d.ldy, d.h - h,
-                    d.w - w, live);
+        const long first = (vector + o) * Vec::lanes, live = cout - first, channel = s.g * cout + first;
+        const long h = at.y * 4, w = at.x * 4, pixel = (at.plane * d.h + h) * d.w + w;
+        const long rows = d.h - h < 4 ? d.h - h : 4, columns = d.w - w < 4 ? d.w - w : 4;
+        float* const to = y + pixel * d.ldy + channel;
+        output_tile(m, c.m_plane, bias ? Vec::load(bias + channel, live < Vec::lanes ? live : Vec::lanes) : Vec::zero(),
+                    to, d.w * d.ldy, d.ldy, rows, columns, live);
+        for (long r = 0; finishes && r < rows; ++r)
+          finish(epilogue, channel, live, pixel + r * d.w, columns, to + r * d.w * d.ldy, d.ldy);
       }
   }
 }
 
-void winograd_units(const WinogradCut& c, long first, long last, const float* x, const float* packed, const float* bias,
-                    float* y, float* scratch) {
+void winograd_units(const WinogradCut& c, long first, long last, const float* x, const float* packed,
+                    const StridedEpilogue& epilogue, float* y, float* scratch) {
   constexpr long lanes = Vec::lanes;
   const ConvolutionDims& d = c.d;
   const long cin = d.cin / d.groups, cout = d.cout / d.groups, vectors = (cout + lanes - 1) / lanes;
@@ -281,7 +287,7 @@ void winograd_units(const WinogradCut& c, long first, long last, const float* x,
         float* const m = scratch + 36 * c.v_plane + (vector - s.first_vector) / 2 * c.m_pair;
         const auto run = wide == 2 ? products<Pair> : products<Single>;
         run(c, v, block, s.tiles * kBlock, end - i, weights, panel_size(d, wide), i > 0, m, outputs, wide);
-        if (end == cin) output_tiles(c, s, vector, wide, m, bias, y);
+        if (end == cin) output_tiles(c, s, vector, wide, m, epilogue, y);
       }
     }
   }
@@ -299,7 +305,7 @@ void LGMS_ROW(winograd_pack)(const ConvolutionDims& d, int64_t first, int64_t la
 void LGMS_ROW(convolution_winograd)(const ConvolutionDims& d, int64_t first, int64_t last, const float* x,
                                     const float* packed, const Epilogue<Strided<float>>& epilogue, float* y,
                                     float* scratch) {
-  ::winograd_units(winograd_cut(d), first, last, x, packed, epilogue.bias.data, y, scratch);
+  ::winograd_units(winograd_cut(d), first, last, x, packed, epilogue, y, scratch);
 }
 
 }  // namespace lgms::kernels
