@@ -66,9 +66,8 @@ struct Room {
   int64_t* offset;
 };
 
-// The largest first, each where it is lowest beside those that live with it.
-int64_t place(std::vector<Room> rooms) {
-  std::stable_sort(rooms.begin(), rooms.end(), [](const Room& a, const Room& b) { return a.bytes > b.bytes; });
+// In this order, each where it is lowest beside those that live with it.
+int64_t place(const std::vector<Room>& rooms) {
   int64_t all = 0;
   std::vector<const Room*> placed, beside;
   for (const Room& room : rooms) {
@@ -111,7 +110,16 @@ Arena arena_of(const Steps& list, const std::vector<PreparedStep>& prepared) {
     for (const Room& room : rooms) alive += room.first <= i && i <= room.last ? room.bytes : 0;
     arena.least = std::max(arena.least, alive);
   }
-  arena.bytes = place(std::move(rooms));
+  // The large first, or those that are large for long: whichever takes less.
+  const auto by = [&](auto weight) {
+    std::stable_sort(rooms.begin(), rooms.end(), [&](const Room& a, const Room& b) { return weight(a) > weight(b); });
+    return place(rooms);
+  };
+  const auto bytes = [](const Room& room) { return room.bytes; };
+  const auto area = [](const Room& room) { return static_cast<double>(room.bytes) * (room.last + 1 - room.first); };
+  const int64_t first = by(area);
+  arena.bytes = by(bytes);
+  if (first < arena.bytes) arena.bytes = by(area);
   return arena;
 }
 

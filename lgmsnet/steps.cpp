@@ -58,7 +58,7 @@ void settle(Steps& list) {
     if (!is_norm(step)) continue;
     const int x = step.inputs[0];
     StepValue &in = storage_of(x), &out = list.values[static_cast<size_t>(step.output)];
-    if (in.last_read != i || in.shape != out.shape) continue;
+    if (in.last_read != i || in.shape != out.shape || out.storage != step.output) continue;
     in.last_read = out.last_read;
     for (StepValue& v : list.values)  // its splits too
       if (v.storage == step.output) v.storage = list.values[static_cast<size_t>(x)].storage;
@@ -88,8 +88,8 @@ bool take(Step& step, const Step& next) {
   return true;
 }
 
-// Where each part of a concat can be written to its place: all that reads or writes it takes any row strides as fast,
-// with the same bits.
+// Lets the parts of a concat be written where they end up. Only the sums of a norm have other bits on rows that are not
+// dense, which are not joined (channel_norm/walk.h).
 void place_parts(Steps& list, const Step& concat) {
   int64_t first = 0;
   for (const int part : concat.inputs) {
@@ -97,11 +97,10 @@ void place_parts(Steps& list, const Step& concat) {
     const int64_t channel = first;
     first += value.shape.channels();
     if (value.storage != part || part == list.input) continue;
-    const auto lies = [&](int v) { return list.values[static_cast<size_t>(v)].storage == part; };
-    const auto joins_rows = [&](const Step& s) {
-      return is_norm(s) && (lies(s.output) || std::any_of(s.inputs.begin(), s.inputs.end(), lies));
+    const auto sums = [&](const Step& s) {
+      return is_norm(s) && list.values[static_cast<size_t>(s.inputs[0])].storage == part;
     };
-    if (std::any_of(list.steps.begin(), list.steps.end(), joins_rows)) continue;
+    if (std::any_of(list.steps.begin(), list.steps.end(), sums)) continue;
     for (StepValue& v : list.values)
       if (v.storage == part) {
         v.storage = concat.output;

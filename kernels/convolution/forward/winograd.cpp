@@ -20,8 +20,11 @@ WinogradCut winograd_cut(const ConvolutionDims& d) {
   // V is about 0.4 MB, a part of a small L2. Many inputs come in several turns, so that the weights, which are then too
   // large for L2, are still read for 64 tiles at a time.
   c.channels = channels <= 128 ? channels : 48;
-  const int64_t most = std::min<int64_t>(3072 / c.channels, 96);
-  c.strips = ceil_div(plane, most);
+  // Few tiles of many planes, so that inputs are transformed 1.2 to 1.3 times and not kd times: 96^3, 32 inputs in 2
+  // groups, AVX-512: 253 -> 337 GFLOP/s; 48^3, 64 -> 32: 304 -> 522.
+  const int64_t tiles = d.kd == 1 ? plane : channels <= 32 ? 8 : 4;
+  const int64_t most = d.kd == 1 ? std::min<int64_t>(3072 / c.channels, 96) : std::max<int64_t>(1536 / channels, 48);
+  c.strips = ceil_div(plane, std::min(tiles, most));
   c.tiles = ceil_div(ceil_div(plane, c.strips), 4) * 4;
   c.strips = ceil_div(plane, c.tiles);
   c.slabs = ceil_div(depth, std::max<int64_t>(1, most / c.tiles));
