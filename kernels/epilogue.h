@@ -30,6 +30,17 @@ struct Strided {
   int64_t ld = 0;
 };
 
+// What a convolution takes along, so that its input and its output go through memory once.
+template <class T>
+struct Fusing {
+  // x is read as after(norm(before(x))) + residual, by convolutions of one tap. norm: the tables of an image, then
+  // those of the next.
+  Epilogue<Strided<T>> prologue = {};
+  Epilogue<Strided<T>> epilogue = {};  // norm: one table for all images
+  // [N, blocks of an image, 3, C], overwritten: the moments of y (channel_norm.h) in blocks of the row's.
+  T* moments = nullptr;
+};
+
 // Whether a row's epilogue has more than a bias.
 template <class T>
 bool finishes(const Epilogue<Strided<T>>& e) {

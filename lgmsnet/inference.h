@@ -25,10 +25,11 @@ class Inference {
   Inference(const Config& config, std::vector<Tensor> parameters)
       : config_(config), parameters_(std::move(parameters)) {}
 
-  // x: [N, D, H, W, in_channels], sides multiples of 32 -> logits [N, D, H, W, classes]. The bits of LGMSNet::forward
-  // outside of training. x and the logits are where the parameters are. f32 of the host runs on a plan (plan.h), which
-  // is kept for the next x of this shape, and takes what forward_cost says; all else, and what a hook looks at, step by
-  // step. Throws Error{usage} where x does not fit.
+  // x: [N, D, H, W, in_channels], sides multiples of 32 -> logits [N, D, H, W, classes]. x and the logits
+  // are where the parameters are. f32 of the host runs on a plan (plan.h), which is kept for the next x of this shape,
+  // and takes what forward_cost says; all else, and what a hook looks at, step by step. Both have the bits of
+  // LGMSNet::forward outside of training, but for the statistics of instance norms, which a plan sums in other blocks.
+  // Throws Error{usage} where x does not fit.
   Tensor forward(const Tensor& x, const StageHook& hook = {}) const;
 
   const Config& config() const { return config_; }

@@ -59,6 +59,13 @@ int64_t scratch_bytes(const PreparedStep& step) {
       step);
 }
 
+// Bytes of the moments that a step leaves to the next.
+int64_t moments_bytes(const Step& step, const PreparedStep& prepared) {
+  if (!step.moments) return 0;
+  const auto& p = std::get<kernels::PreparedConvolution<float>>(prepared);
+  return aligned_bytes<float>(p.dims.n * p.row->blocks(p.dims) * 3 * p.dims.cout);
+}
+
 // Bytes [offset, offset + bytes) of the arena for steps first to last.
 struct Room {
   int first, last;
@@ -93,6 +100,7 @@ Arena arena_of(const Steps& list, const std::vector<PreparedStep>& prepared) {
   Arena arena;
   arena.values.resize(list.values.size());
   arena.scratch.resize(list.steps.size());
+  arena.moments.resize(list.steps.size());
   std::vector<int> written(list.values.size(), -1);
   for (size_t i = list.steps.size(); i-- > 0;)
     written[static_cast<size_t>(list.values[static_cast<size_t>(list.steps[i].output)].storage)] = static_cast<int>(i);
@@ -100,11 +108,14 @@ Arena arena_of(const Steps& list, const std::vector<PreparedStep>& prepared) {
   for (size_t v = 0; v < list.values.size(); ++v) {
     const StepValue& value = list.values[v];
     const int index = static_cast<int>(v);
-    if (value.storage != index || index == list.input || written[v] < 0) continue;
+    if (value.storage != index || index == list.input || written[v] < 0 || value.last_read < 0) continue;
     rooms.push_back({written[v], value.last_read, aligned_bytes<float>(value.shape.numel()), &arena.values[v]});
   }
-  for (size_t i = 0; i < list.steps.size(); ++i)
-    rooms.push_back({static_cast<int>(i), static_cast<int>(i), scratch_bytes(prepared[i]), &arena.scratch[i]});
+  for (size_t i = 0; i < list.steps.size(); ++i) {
+    const int at = static_cast<int>(i);
+    rooms.push_back({at, at, scratch_bytes(prepared[i]), &arena.scratch[i]});
+    rooms.push_back({at, at + 1, moments_bytes(list.steps[i], prepared[i]), &arena.moments[i]});
+  }
   for (int i = 0; i < static_cast<int>(list.steps.size()); ++i) {
     int64_t alive = 0;
     for (const Room& room : rooms) alive += room.first <= i && i <= room.last ? room.bytes : 0;
@@ -157,6 +168,16 @@ Plan::Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr
     const Step& step = list.steps[i];
     Operation operation{steps[i], {}, place_of(step.output), arena_.scratch[i]};
     for (const int v : step.inputs) operation.inputs.push_back(place_of(v));
+    operation.tables_only = step.op == Op::norm_tables;
+    if (moments_bytes(step, steps[i]) > 0) operation.moments = {Place::In::arena, arena_.moments[i]};
+    const auto residual = [&](const auto& epilogue, kernels::Strided<float>& to, Place& place) {
+      if (!epilogue.residual) return;
+      to.ld = stride_of(*epilogue.residual);
+      place = place_of(*epilogue.residual);
+    };
+    residual(step.epilogue, operation.fusing.epilogue.residual, operation.residual);
+    residual(step.prologue, operation.fusing.prologue.residual, operation.read_residual);
+    if (step.prologue.norm) operation.tables = place_of(*step.prologue.norm);
     if (step.op == Op::concat) {
       int64_t first = 0;
       for (size_t part = 0; part < step.inputs.size(); ++part) {
@@ -168,7 +189,6 @@ Plan::Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr
       operation.rows = list.shape_of(step.output).rows();
       operation.stride = stride_of(step.output);
     }
-    if (step.epilogue.residual) operation.epilogue.residual.ld = stride_of(step.inputs.back());
     take_weights(i, step, p, operation);
     operations_.push_back(std::move(operation));
     p += step.parameters.size();
@@ -178,29 +198,36 @@ Plan::Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr
 void Plan::take_weights(size_t index, const Step& step, const Tensor* p, Operation& operation) {
   const size_t own = step.epilogue.norm ? static_cast<size_t>(*step.epilogue.norm) : step.parameters.size();
   const auto values = [&](size_t i) { return i < own ? p[i].data<float>() : nullptr; };
-  const auto finishes = [&] {
-    operation.epilogue.before = step.epilogue.before;
-    operation.epilogue.after = step.epilogue.after;
-    operation.epilogue.bias.data = values(1);
+  const auto fuses = [&] {
+    kernels::Epilogue<kernels::Strided<float>>&e = operation.fusing.epilogue, &read = operation.fusing.prologue;
+    e.before = step.epilogue.before;
+    e.after = step.epilogue.after;
+    e.bias.data = values(1);
+    read.after = step.prologue.after;
+    read.norm.ld = operation.tables.in == Place::In::nowhere ? 0 : list_.shape_of(step.inputs[0]).channels();
     if (!step.epilogue.norm) return;
     const Tensor* const norm = p + own;
+    const int64_t c = norm->numel();
     const Tensor mean = kernels::mean_table(norm[2]), rstd = kernels::reciprocal_deviation(norm[3], kEpsilon);
-    constants_.push_back(kernels::norm_tables(mean, rstd, norm[0], norm[1]));
-    operation.epilogue.norm = {constants_.back().data<float>(), constants_.back().channels()};
+    constants_.push_back(Tensor::empty(Device::cpu, {3, c}));
+    float* const tables = constants_.back().data<float>();
+    kernels::norm_tables(mean.data<double>(), rstd.data<double>(), norm[0].data<float>(), norm[1].data<float>(), 1, c,
+                         tables);
+    e.norm = {tables, c};
   };
   const auto packed = [&](const auto& prepared, const auto& make) {
     operation.packed = packed_->get(index, prepared.row, prepared.packed_bytes, make);
   };
   std::visit(Overloaded{[&](const kernels::PreparedConvolution<float>& of) {
                           operation.weights = values(0);
-                          finishes();
+                          fuses();
                           if (!keeps(of)) return;
                           packed(of, [&](float* into) {
                             pack(of, kernels::forward_weights<float>(of.dims, operation.weights), into);
                           });
                         },
                         [&](const kernels::PreparedDepthwise& of) {
-                          finishes();
+                          fuses();
                           packed(of, [&](float* into) { pack(of, values(0), false, into); });
                         },
                         [&](const kernels::PreparedMultiscaleDepthwise& of) {
@@ -264,9 +291,9 @@ TensorView Plan::run(const TensorView& x, void* arena, const AfterStep& after) c
         ", for which it was made, got ", context.threads(), " and ", name_of(context.isa()));
   check(arena != nullptr && reinterpret_cast<uintptr_t>(arena) % 64 == 0, ErrorKind::usage, "[plan] arena: expected ",
         arena_.bytes, " bytes, 64-byte aligned");
-  const Bases bases{{static_cast<char*>(arena), static_cast<char*>(x.memory())}};
+  const Bases bases{static_cast<char*>(arena), static_cast<char*>(x.memory())};
   for (size_t i = 0; i < operations_.size(); ++i) {
-    run(operations_[i], bases);
+    run(i, bases);
     if (after) after(i);
   }
   return {bases.at(logits_), DType::f32, output_};
@@ -278,15 +305,19 @@ Tensor Plan::run(const Tensor& x) const {
   return arena.slice(logits_.offset / int64_t{sizeof(float)}, output_.numel()).reshaped(output_);
 }
 
-void Plan::run(const Operation& o, const Bases& bases) const {
+void Plan::run(size_t step, const Bases& bases) const {
+  const Operation& o = operations_[step];
   const auto in = [&](size_t i) -> const float* { return i < o.inputs.size() ? bases.at(o.inputs[i]) : nullptr; };
   float* const y = bases.at(o.output);
-  char* const scratch = bases.of[0] + o.scratch;
+  char* const scratch = bases.arena + o.scratch;
   const auto floats = [](char* at) { return reinterpret_cast<float*>(at); };
-  const auto epilogue = [&] {
-    auto e = o.epilogue;
-    if (e.residual.ld > 0) e.residual.data = in(o.inputs.size() - 1);
-    return e;
+  const auto fusing = [&] {
+    kernels::Fusing<float> f = o.fusing;
+    f.epilogue.residual.data = bases.at(o.residual);
+    f.prologue.residual.data = bases.at(o.read_residual);
+    f.prologue.norm.data = bases.at(o.tables);
+    if (o.moments) f.moments = bases.at(*o.moments);
+    return f;
   };
   std::visit(
       Overloaded{
@@ -304,18 +335,29 @@ void Plan::run(const Operation& o, const Bases& bases) const {
               pack(p, kernels::forward_weights<float>(p.dims, o.weights), into);
               packed = into;
             }
-            kernels::run<float>(p, in(0), packed, epilogue(), y, floats(scratch));
+            kernels::run<float>(p, in(0), packed, fusing(), y, floats(scratch));
           },
-          [&](const kernels::PreparedDepthwise& p) { kernels::run(p, in(0), o.packed, epilogue(), y); },
+          [&](const kernels::PreparedDepthwise& p) { kernels::run(p, in(0), o.packed, fusing().epilogue, y); },
           [&](const kernels::PreparedMultiscaleDepthwise& p) { kernels::run(p, in(0), o.packed, y, floats(scratch)); },
           [&](const kernels::PreparedNorm& p) {
             const auto table = [&](int64_t i) {
               return reinterpret_cast<double*>(scratch + aligned_bytes<char>(p.scratch_bytes) + i * table_bytes(p));
             };
             double *const mean = table(0), *const variance = table(1), *const rstd = table(2);
-            run_statistics(p, in(0), mean, variance, scratch);
-            kernels::reciprocal_deviation(variance, p.dims.m() * p.dims.c, kEpsilon, rstd);
-            kernels::run(p, in(0), mean, rstd, o.gamma, o.beta, in(1), y, scratch);
+            const int64_t m = p.dims.m(), c = p.dims.c;
+            if (step > 0 && operations_[step - 1].moments) {
+              const auto& by = std::get<kernels::PreparedConvolution<float>>(operations_[step - 1].prepared);
+              run_statistics(
+                  p, bases.at(*operations_[step - 1].moments), by.row->blocks(by.dims),
+                  [&](int64_t block) { return by.row->pixels(by.dims, block); }, mean, variance, scratch);
+            } else {
+              run_statistics(p, in(0), mean, variance, scratch);
+            }
+            kernels::reciprocal_deviation(variance, m * c, kEpsilon, rstd);
+            if (o.tables_only)
+              kernels::norm_tables(mean, rstd, o.gamma, o.beta, m, c, y);
+            else
+              kernels::run(p, in(0), mean, rstd, o.gamma, o.beta, in(1), y, scratch);
           },
           [&](const kernels::PreparedLayerNorm& p) { kernels::run(p, in(0), o.gamma, o.beta, y); },
           [&](const kernels::PreparedAttention& p) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <tuple>
 #include <variant>
 #include <vector>
@@ -25,6 +26,7 @@ using PreparedStep = std::variant<std::monostate, kernels::PreparedConvolution<f
 struct Arena {
   std::vector<int64_t> values;   // byte offsets of Steps::values that are their own storage
   std::vector<int64_t> scratch;  // byte offset of what each step takes while it runs
+  std::vector<int64_t> moments;  // byte offset of those that a step leaves to the next one
   int64_t bytes = 0;
   int64_t least = 0;  // the largest sum of what is alive at once: no arena is smaller
 };
@@ -81,7 +83,7 @@ class Plan {
   bool fits(const Context& context) const;
 
   // x: input(), f32 of the host, dense, outside of the arena, which is arena().bytes bytes, 64-byte aligned. The logits
-  // are dense and lie in the arena. Allocates nothing. The bits of the steps run one by one.
+  // are dense and lie in the arena. Allocates nothing. The same bits whatever the number of threads.
   // Throws Error{usage} where x, the arena or the current context does not fit.
   TensorView run(const TensorView& x, void* arena, const AfterStep& after = {}) const;
   // With an arena of the current context, which the logits share and keep.
@@ -89,8 +91,8 @@ class Plan {
 
  private:
   struct Place {
-    enum class In : uint8_t { arena, input } in;
-    int64_t offset;  // bytes
+    enum class In : uint8_t { nowhere, arena, input } in = In::nowhere;
+    int64_t offset = 0;  // bytes
   };
   struct Part {  // of a concat, that is copied to its channels from `first` on
     size_t input;
@@ -100,23 +102,27 @@ class Plan {
     PreparedStep prepared;
     std::vector<Place> inputs;
     Place output;
-    int64_t scratch;                                           // offset in the arena
-    const float *packed = nullptr, *weights = nullptr;         // weights: of a convolution, as the network has them
-    const float *gamma = nullptr, *beta = nullptr;             // of a norm
-    kernels::Epilogue<kernels::Strided<float>> epilogue = {};  // of a convolution; a residual is the last input
-    std::vector<Part> parts = {};                              // of a concat
-    int64_t rows = 0, stride = 0;                              // of its output
+    int64_t scratch;                                    // offset in the arena
+    const float *packed = nullptr, *weights = nullptr;  // weights: of a convolution, as the network has them
+    const float *gamma = nullptr, *beta = nullptr;      // of a norm
+    kernels::Fusing<float> fusing = {};                 // of a convolution; what it has in the arena is at
+    Place residual = {}, read_residual = {}, tables = {};
+    std::optional<Place> moments = {};  // that a convolution leaves to the norm behind it
+    bool tables_only = false;           // of a norm
+    std::vector<Part> parts = {};       // of a concat
+    int64_t rows = 0, stride = 0;       // of its output
   };
   // The memory of one run.
   struct Bases {
-    char* of[2];
+    char *arena, *input;
     float* at(const Place& place) const {
-      return reinterpret_cast<float*>(of[static_cast<size_t>(place.in)] + place.offset);
+      if (place.in == Place::In::nowhere) return nullptr;
+      return reinterpret_cast<float*>((place.in == Place::In::input ? input : arena) + place.offset);
     }
   };
 
   void take_weights(size_t step, const Step& of, const Tensor* parameters, Operation& operation);
-  void run(const Operation& operation, const Bases& bases) const;
+  void run(size_t step, const Bases& bases) const;
 
   std::vector<Tensor> parameters_, constants_;
   std::shared_ptr<PackedWeights> packed_;

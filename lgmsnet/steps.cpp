@@ -8,6 +8,7 @@
 namespace lgms {
 namespace {
 
+// Whether it writes what a norm makes of its input, maybe in its place.
 bool is_norm(const Step& step) {
   return step.op == Op::batch_norm || step.op == Op::instance_norm || step.op == Op::group_norm;
 }
@@ -30,6 +31,7 @@ StepDims dims_of(const Steps& list, const Step& step) {
     case Op::depthwise: return DepthwiseDims{n, d, h, w, c, kd, step.k, step.k, ldx, ldy};
     case Op::multiscale_depthwise: return MultiscaleDepthwiseDims{n, d, h, w, c, list.rank == 3, true, ldx, ldy};
     case Op::batch_norm: return norm({1, true});
+    case Op::norm_tables:
     case Op::instance_norm: return norm({});
     case Op::group_norm: return norm({c / step.groups});
     case Op::layer_norm: return LayerNormDims{s.rows(), c, ldx, 0, ldy, kEpsilon};
@@ -66,8 +68,8 @@ void settle(Steps& list) {
   for (Step& step : list.steps) step.dims = dims_of(list, step);
 }
 
-// Makes `next`, the step after it, a part of `step`; false where it is none.
-bool take(Step& step, const Step& next) {
+// Makes `next`, the step after it, a part of `step`; false where that is not all of it.
+bool take(Step& step, Step& next) {
   Epilogue<std::optional<int>>& e = step.epilogue;
   const bool bare = e.after == Activation::none && !e.norm && !e.residual;
   const int y = step.output;
@@ -82,10 +84,29 @@ bool take(Step& step, const Step& next) {
     e.residual = next.inputs[next.inputs[0] == y ? 1 : 0];
     step.inputs.push_back(*e.residual);
   } else {
+    if (next.op == Op::instance_norm && bare && step.op == Op::convolution) {
+      e.after = std::exchange(next.epilogue.before, Activation::none);
+      step.moments = true;
+    }
     return false;
   }
   step.output = next.output;
   return true;
+}
+
+// Leaves a norm whose statistics are there to the convolution that reads it.
+void read_through(Steps& list, Step& norm, Step& reader) {
+  const Shape& x = list.shape_of(norm.inputs[0]);
+  const int tables = static_cast<int>(list.values.size());
+  list.values.push_back({{x[0], 3, x.channels()}, tables});
+  reader.prologue = norm.epilogue;
+  reader.prologue.norm = tables;
+  reader.inputs = norm.inputs;
+  reader.inputs.push_back(tables);
+  norm.op = Op::norm_tables;
+  norm.epilogue = {};
+  norm.inputs.resize(1);
+  norm.output = tables;
 }
 
 // Lets the parts of a concat be written where they end up. Only the sums of a norm have other bits on rows that are not
@@ -128,6 +149,13 @@ void fuse(Steps& list) {
     steps.push_back(std::move(next));
   }
   list.steps = std::move(steps);
+  for (size_t i = 1; i < list.steps.size(); ++i) {
+    Step& norm = list.steps[i];
+    if (!list.steps[i - 1].moments || reads[static_cast<size_t>(norm.output)] != 1) continue;
+    for (Step& reader : list.steps)
+      if (reader.inputs[0] == norm.output && reader.k == 1 && reader.op == Op::convolution && reader.inputs.size() == 1)
+        read_through(list, norm, reader);
+  }
   for (const Step& step : list.steps)
     if (step.op == Op::concat) place_parts(list, step);
   std::erase_if(list.steps, [&](const Step& step) {
@@ -338,6 +366,7 @@ std::string Step::name() const {
     case Op::batch_norm: return "batch_norm";
     case Op::instance_norm: return "instance_norm";
     case Op::group_norm: return "group_norm";
+    case Op::norm_tables: return "norm_tables";
     case Op::layer_norm: return "layer_norm";
     case Op::attention: return "attention";
     case Op::activation: return kernels::name_of(epilogue.after);

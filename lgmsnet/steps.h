@@ -31,6 +31,7 @@ enum class Op {
   batch_norm,
   instance_norm,
   group_norm,
+  norm_tables,
   layer_norm,
   attention,
   activation,
@@ -56,6 +57,8 @@ struct Step {
   std::vector<ParameterSpec> parameters = {};
   int64_t k = 1, groups = 1, heads = 0;        // sides of the kernel; of channels; of attention
   Epilogue<std::optional<int>> epilogue = {};  // an activation's own is `after`; norm: where its parameters begin
+  Epilogue<std::optional<int>> prologue = {};  // of a fused convolution; norm: the value of its norm_tables
+  bool moments = false;  // fused: a convolution sums the moments of its output, for the norm that is the next step
   StepDims dims = {};
   int64_t macs = 0;            // multiply-adds of convolutions and linear layers
   int64_t attention_macs = 0;  // of q k^T and p v
@@ -84,8 +87,10 @@ struct Steps {
   const Shape& shape_of(int value) const { return values[static_cast<size_t>(value)].shape; }
 };
 
-// Fused, as plans run it, with the same bits: what follows a convolution and needs nothing but its output (a batch
-// norm, an activation, an addition) is its epilogue; parts of a concat are written where they end up.
+// Fused, as plans run it. What follows a convolution and needs nothing but its output (a batch norm, an activation, an
+// addition) is its epilogue; it sums the statistics of an instance norm; what the norm then does is left to a 1x1
+// convolution that alone reads it (norm_tables: [N, 3, C], to read through). Parts of a concat are written where they
+// end up. All but those sums have the same bits.
 enum class Fused : uint8_t { no, yes };
 // For inputs of shape x [N, D, H, W, in_channels]. Throws Error{usage} where x does not fit.
 Steps steps_of(const Config& config, const Shape& x, Fused fused = Fused::no);

@@ -93,9 +93,18 @@ Tensor run(const kernels::ConvolutionImpl<float>& impl, const Case& c, const Ten
   kernels::pack_and_run<float>(kernels::prepare(d, impl, Context::current()), x.data<float>(),
                                turned ? kernels::turned_weights<float>(forward, weight.data<float>())
                                       : kernels::forward_weights<float>(d, weight.data<float>()),
-                               {.bias = {bias.defined() ? bias.data<float>() : nullptr}}, y.data<float>());
+                               {.epilogue = {.bias = {bias.defined() ? bias.data<float>() : nullptr}}},
+                               y.data<float>());
   CHECK(padding_intact(y, 5));
   return y;
+}
+
+Tensor tables_of(const Tensor& mean, const Tensor& rstd, const Tensor& gamma, const Tensor& beta) {
+  const int64_t m = mean.shape()[0], c = gamma.numel();
+  Tensor tables = Tensor::empty({m, 3, c});
+  kernels::norm_tables(mean.data<double>(), rstd.data<double>(), gamma.data<float>(), beta.data<float>(), m, c,
+                       tables.data<float>());
+  return tables;
 }
 
 // [Cout, Cin/g, k...] -> [Cin, Cout/g, k...], taps mirrored, as a dense tensor.
@@ -190,7 +199,7 @@ TEST_CASE("convolution: an epilogue is what its parts do one after the other, bi
       const Tensor residual = randn(out, 4, DType::f32, 3), gamma = randn({c.cout}, 5, DType::f32),
                    beta = randn({c.cout}, 6, DType::f32), mean = randn({1, c.cout}, 7, DType::f64),
                    rstd = Tensor::full({1, c.cout}, 0.75, DType::f64);
-      const Tensor tables = kernels::norm_tables(mean, rstd, gamma, beta);
+      const Tensor tables = tables_of(mean, rstd, gamma, beta);
       kernels::Epilogue<kernels::Strided<float>> e{parts.before, parts.after};
       if (parts.bias) e.bias.data = b.data<float>();
       if (parts.norm) e.norm = {tables.data<float>(), c.cout};
@@ -203,7 +212,8 @@ TEST_CASE("convolution: an epilogue is what its parts do one after the other, bi
         const Tensor y = padded(out, DType::f32, 5), want = Tensor::empty(out);
         const ConvolutionDims d = dims_of(c, x, y);
         kernels::pack_and_run<float>(kernels::prepare(d, kernels::Rounding::transformed, context), x.data<float>(),
-                                     kernels::forward_weights<float>(d, w.data<float>()), e, y.data<float>());
+                                     kernels::forward_weights<float>(d, w.data<float>()), {.epilogue = e},
+                                     y.data<float>());
         CHECK(padding_intact(y, 5));
         kernels::convolution_forward(x, w, b, c.groups, want);
         if (parts.norm)
@@ -215,6 +225,76 @@ TEST_CASE("convolution: an epilogue is what its parts do one after the other, bi
         CHECK(max_difference(y, want) == 0);
       }
     }
+}
+
+TEST_CASE("convolution: 1x1 reads through a norm with the bits of the norm before it, in every row") {
+  for (const Case& c : {Case{{3, 2, 9, 31, 24}, 20, 1, 1, 1}, {{2, 1, 5, 7, 18}, 34, 2, 1, 1}}) {
+    const Tensor x = randn(c.x, 1, DType::f32, 2), w = randn(weight_shape(c), 2, DType::f32),
+                 residual = randn(c.x, 3, DType::f32, 3);
+    const int64_t cin = c.x.channels();
+    const Tensor gamma = randn({cin}, 4, DType::f32), beta = randn({cin}, 5, DType::f32),
+                 mean = randn({c.x[0], cin}, 6, DType::f64), rstd = Tensor::full({c.x[0], cin}, 1.25, DType::f64);
+    const Tensor tables = tables_of(mean, rstd, gamma, beta);
+    kernels::Fusing<float> fusing;
+    fusing.prologue = {.after = kernels::Activation::gelu,
+                       .norm = {tables.data<float>(), cin},
+                       .residual = {residual.data<float>(), residual.row_stride()}};
+    for (const Isa isa : isas()) {
+      CAPTURE(c.x);
+      CAPTURE(name_of(isa));
+      Context context({.threads = 2, .isa = isa});
+      const Context::Scope scope(context);
+      const Tensor y = padded(c.x.with_channels(c.cout), DType::f32, 5), want = Tensor::empty(y.shape()),
+                   z = Tensor::empty(c.x);
+      const ConvolutionDims d = dims_of(c, x, y);
+      kernels::pack_and_run<float>(kernels::prepare(d, kernels::Rounding::transformed, context), x.data<float>(),
+                                   kernels::forward_weights<float>(d, w.data<float>()), fusing, y.data<float>());
+      CHECK(padding_intact(y, 5));
+      kernels::channel_norm_forward(x, mean, rstd, gamma, beta,
+                                    {.after = kernels::Activation::gelu, .residual = residual}, z);
+      kernels::convolution_forward(z, w, {}, c.groups, want);
+      CHECK(max_difference(y, want) == 0);
+    }
+  }
+}
+
+TEST_CASE("convolution: the moments that a row sums are those of what it stores") {
+  for (const Case& c :
+       {Case{{2, 5, 9, 14, 16}, 20, 1, 3, 3}, {{2, 3, 6, 11, 6}, 24, 2, 3, 3}, {{2, 7, 8, 9, 16}, 40, 1, 1, 1}}) {
+    const Tensor x = randn(c.x, 1, DType::f32), w = randn(weight_shape(c), 2, DType::f32),
+                 b = Tensor::full({c.cout}, 100, DType::f32);  // the mean is far from 0
+    for (const auto& impl : kernels::convolution_impls()) {
+      const Tensor y = Tensor::empty(c.x.with_channels(c.cout));
+      const ConvolutionDims d = dims_of(c, x, y);
+      if (!supported(impl.isa) || !impl.accepts(d)) continue;
+      CAPTURE(std::string(impl.name));
+      CAPTURE(c.x);
+      Context context({.threads = 3});
+      const Context::Scope scope(context);
+      const int64_t blocks = impl.blocks(d);
+      REQUIRE(blocks > 0);
+      const Tensor moments = Tensor::full({d.n, blocks, 3, c.cout}, 1e30);
+      kernels::pack_and_run<float>(kernels::prepare(d, impl, context), x.data<float>(),
+                                   kernels::forward_weights<float>(d, w.data<float>()),
+                                   {.epilogue = {.after = kernels::Activation::silu, .bias = {b.data<float>()}},
+                                    .moments = moments.data<float>()},
+                                   y.data<float>());
+      const auto norm = kernels::prepare(kernels::NormDims{d.n, d.d * d.h * d.w, c.cout, c.cout, c.cout}, context);
+      const Shape m{d.n, c.cout};
+      const Tensor mean = Tensor::empty(m, DType::f64), variance = Tensor::empty(m, DType::f64),
+                   want_mean = Tensor::empty(m, DType::f64), want_variance = Tensor::empty(m, DType::f64),
+                   scratch = Tensor::empty({norm.scratch_bytes / 4 + 1});
+      int64_t pixels = 0;
+      for (int64_t i = 0; i < blocks; ++i) pixels += impl.pixels(d, i);
+      CHECK(pixels == d.d * d.h * d.w);
+      kernels::run_statistics(
+          norm, moments.data<float>(), blocks, [&](int64_t i) { return impl.pixels(d, i); }, mean.data<double>(),
+          variance.data<double>(), scratch.memory());
+      kernels::channel_norm_statistics(y.to(DType::f64), kernels::Activation::none, {}, want_mean, want_variance);
+      CHECK(max_difference(mean, want_mean) < 1e-4);
+      CHECK(max_difference(variance, want_variance) < 1e-5 * max_magnitude(want_variance));
+    }
+  }
 }
 
 TEST_CASE("convolution: any number of threads gives the same bits") {

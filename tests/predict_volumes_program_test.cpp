@@ -160,14 +160,12 @@ TEST_CASE("predict volumes: the program's labels are the library's, resampled or
     CAPTURE(outcome.err);
     REQUIRE(outcome.code == 0);
     const ModelFile model = load_model(bench / "model.safetensors");
-    LGMSNet net(model.config);
-    net.store().load(model.tensors, "model");
+    const Inference net(model.config, model.tensors, "model");
     VolumeRecipe recipe = model.volume_recipe;
     recipe.overlap = 0.25;
     recipe.gaussian = false;
     const io::Volume in = io::read_nifti(file);
-    const autograd::NoGrad no_grad;
-    const auto logits = [&](const Tensor& patch) { return net.forward(patch, false).value(); };
+    const auto logits = [&](const Tensor& patch) { return net.forward(patch); };
     VolumeOptions options;
     options.windows.mirror = c.mirror;
     const Tensor want = segment_volume(recipe, in.voxels, in.header.affine, 3, logits, options).labels;

@@ -263,13 +263,11 @@ std::vector<ConvolutionDims> convolutions() {
 template <class T>
 struct Finishing {
   Tensor norm, residual;
-  Finishing(int64_t pixels, int64_t c) : norm(numbers<T>(3 * c, 8)), residual(numbers<T>(pixels * (c + 1), 9)) {}
+  int64_t c;
+  Finishing(int64_t pixels, int64_t of, int64_t images = 1)
+      : norm(numbers<T>(images * 3 * of, 8)), residual(numbers<T>(pixels * (of + 1), 9)), c(of) {}
   Epilogue<Strided<T>> epilogue(const Tensor& bias) const {
-    return {Activation::gelu,
-            Activation::silu,
-            {bias.data<T>()},
-            {norm.data<T>(), norm.numel() / 3},
-            {residual.data<T>(), norm.numel() / 3 + 1}};
+    return {Activation::gelu, Activation::silu, {bias.data<T>()}, {norm.data<T>(), c}, {residual.data<T>(), c + 1}};
   }
 };
 
@@ -277,12 +275,17 @@ template <class T>
 Outputs run_forward(const ConvolutionDims& d, const ConvolutionImpl<T>& impl) {
   const int64_t weights = d.cout * (d.cin / d.groups) * d.taps();
   const Tensor x = numbers<T>(d.rows() * d.ldx, 1), w = numbers<T>(weights, 2), b = numbers<T>(d.cout, 3);
-  const Tensor y = zeros<T>(d.rows() * d.ldy);
-  pack_and_run<T>(prepare(d, impl, Context::current()), x.data<T>(), forward_weights<T>(d, w.data<T>()),
-                  Finishing<T>(d.rows(), d.cout).epilogue(b), y.data<T>());
+  const Tensor y = zeros<T>(d.rows() * d.ldy),
+               moments = zeros<T>(3 * d.n * std::max<int64_t>(1, impl.blocks(d)) * d.cout);
+  const Finishing<T> after(d.rows(), d.cout), before(d.rows(), d.cin, d.n);
+  Fusing<T> fusing{.epilogue = after.epilogue(b)};
+  if (d.taps() == 1) fusing.prologue = {.after = Activation::silu, .norm = {before.norm.template data<T>(), d.cin}};
+  if (impl.blocks(d) > 0) fusing.moments = moments.data<T>();
+  pack_and_run<T>(prepare(d, impl, Context::current()), x.data<T>(), forward_weights<T>(d, w.data<T>()), fusing,
+                  y.data<T>());
   const int64_t products = weights / d.cout;
   const double terms = static_cast<double>(products + 1);
-  return {output<T>(y, terms * (impl.rounding == Rounding::direct ? 1 : kWinograd))};
+  return {output<T>(y, terms * (impl.rounding == Rounding::direct ? 1 : kWinograd) * (d.taps() == 1 ? 16 : 1))};
 }
 
 // The rows of one kind, and its twins.

@@ -37,10 +37,80 @@ LGMS_INLINE long finish_pixels(const StridedEpilogue& e, long channel, long n, l
   return p;
 }
 
+// A rectangle of pixels of y: columns ldy apart, rows row_stride apart.
+struct Pixels {
+  float* y;
+  long rows, columns, ldy, row_stride;
+};
+
+// partial: rows of c channels, of which this vector's are added to: u of the first pixel; sum of u - that; sum of
+// (u - that)^2. begins: these are a block's first pixels.
+[[gnu::noinline]] void add_moments(const Pixels& of, long n, bool begins, float* partial, long c) {
+  const bool whole = n >= Vec::lanes;
+  const auto load = [&](const float* p) { return whole ? Vec::load(p) : Vec::load(p, n); };
+  const auto store = [&](float* p, Vec::T v) { whole ? Vec::store(p, v) : Vec::store(p, v, n); };
+  const Vec::T pivot = load(begins ? of.y : partial);
+  Vec::T sum = begins ? Vec::zero() : load(partial + c), squares = begins ? Vec::zero() : load(partial + 2 * c);
+  for (long r = 0; r < of.rows; ++r) {
+    const float* y = of.y + r * of.row_stride;
+    for (long p = 0; p < of.columns; ++p, y += of.ldy) {
+      const Vec::T u = Vec::sub(load(y), pivot);
+      sum = Vec::add(sum, u);
+      squares = Vec::fma(u, u, squares);
+    }
+  }
+  store(partial, pivot);
+  store(partial + c, sum);
+  store(partial + 2 * c, squares);
+}
+
+// Dense pixels of n channels, a divisor of the lanes: lanes / n pixels are one vector.
+LGMS_INLINE void finish_joined(const StridedEpilogue& e, long channel, long n, long pixel, long pixels, float* y) {
+  constexpr long lanes = Vec::lanes;
+  alignas(64) float tables[3][lanes];
+  StridedEpilogue joined = e;
+  if (e.norm.data) {
+    for (long t = 0; t < 3; ++t)
+      for (long i = 0; i < lanes; ++i) tables[t][i] = e.norm.data[t * e.norm.ld + channel + i % n];
+    joined.norm = {tables[0], lanes};
+  }
+  if (e.residual.data) joined.residual = {e.residual.data + pixel * n, lanes};
+  const long all = pixels * n, vectors = all / lanes, done = finish_pixels<4>(joined, 0, lanes, 0, vectors, y, lanes);
+  finish_pixels<1>(joined, 0, lanes, done, vectors - done, y + done * lanes, lanes);
+  if (all % lanes) finish_pixels<1>(joined, 0, all % lanes, vectors, 1, y + vectors * lanes, lanes);
+}
+
 LGMS_FLATTEN [[gnu::noinline]] void finish(const StridedEpilogue& e, long channel, long n, long pixel, long pixels,
                                            float* y, long ldy) {
+  if (n < Vec::lanes && n == ldy && Vec::lanes % n == 0 && (!e.residual.data || e.residual.ld == n))
+    return finish_joined(e, channel, n, pixel, pixels, y);
   const long done = finish_pixels<4>(e, channel, n, pixel, pixels, y, ldy);
   finish_pixels<1>(e, channel, n, pixel + done, pixels - done, y + done * ldy, ldy);
 }
+
+// What a row does to the pixels that it has stored, of c channels in rows of w.
+class Finisher {
+ public:
+  Finisher(const lgms::kernels::Fusing<float>& fusing, long c, long w)
+      : epilogue_(fusing.epilogue),
+        moments_(fusing.moments),
+        c_(c),
+        w_(w),
+        finishes_(lgms::kernels::finishes(fusing.epilogue)) {}
+
+  // One vector of n channels, from `channel` on. begins: the first pixels of this vector in the block; pixel: the place
+  // of the first one in the tensor.
+  LGMS_INLINE void operator()(long block, bool begins, long channel, long n, long pixel, const Pixels& of) const {
+    for (long r = 0; finishes_ && r < of.rows; ++r)
+      finish(epilogue_, channel, n, pixel + r * w_, of.columns, of.y + r * of.row_stride, of.ldy);
+    if (moments_) add_moments(of, n, begins, moments_ + block * 3 * c_ + channel, c_);
+  }
+
+ private:
+  const StridedEpilogue& epilogue_;
+  float* moments_;
+  long c_, w_;
+  bool finishes_;
+};
 
 }  // namespace

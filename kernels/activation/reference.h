@@ -44,6 +44,20 @@ void finish(const Epilogue<Strided<T>>& e, int64_t c, int64_t pixel, T* y) {
   }
 }
 
+// Adds a pixel of c channels to moments [3, c]; the first one of a block begins them.
+template <class T>
+void add_moments(const T* y, int64_t c, bool begins, T* partial) {
+  for (int64_t i = 0; i < c; ++i) {
+    if (begins) {
+      partial[i] = y[i];
+      partial[c + i] = partial[2 * c + i] = 0;
+    }
+    const T u = y[i] - partial[i];
+    partial[c + i] += u;
+    partial[2 * c + i] += u * u;
+  }
+}
+
 template <class T>
 void activation_forward_reference(const ActivationDims& d, const T* x, T* y) {
   for (int64_t r = 0; r < d.rows; ++r)

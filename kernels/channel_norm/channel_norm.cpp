@@ -82,18 +82,15 @@ void run(const PreparedNorm& p, const float* x, const double* mean, const double
   apply(p.dims, x, mean, rstd, gamma, beta, residual, y, scratch, *p.row->run);
 }
 
-Tensor norm_tables(const Tensor& mean, const Tensor& rstd, const Tensor& gamma, const Tensor& beta) {
-  const int64_t c = gamma.numel();
-  const Tensor tables = Tensor::empty(Device::cpu, {3, c});
-  float* const to = tables.data<float>();
-  for (int64_t i = 0; i < c; ++i) {
-    const NormTerms<float> z(mean.data<double>()[i], rstd.data<double>()[i], gamma.data<float>()[i],
-                             beta.data<float>()[i]);
-    to[i] = z.mean;
-    to[c + i] = z.scale;
-    to[2 * c + i] = z.shift;
-  }
-  return tables;
+void norm_tables(const double* mean, const double* rstd, const float* gamma, const float* beta, int64_t m, int64_t c,
+                 float* tables) {
+  for (int64_t r = 0; r < m; ++r, tables += 3 * c)
+    for (int64_t i = 0; i < c; ++i) {
+      const NormTerms<float> z(mean[r * c + i], rstd[r * c + i], gamma ? gamma[i] : 1, beta ? beta[i] : 0);
+      tables[i] = z.mean;
+      tables[c + i] = z.scale;
+      tables[2 * c + i] = z.shift;
+    }
 }
 
 NormDims norm_dims(const TensorView& x, const TensorView& y, const TensorView& residual, Activation before,

@@ -80,13 +80,18 @@ struct NormDims {
 using PreparedNorm = Prepared<ChannelNormImpl, NormDims>;
 // scratch_bytes is what the larger of both movements takes.
 PreparedNorm prepare(const NormDims& d, const Context& context, Device device = Device::cpu);
-// The tables [3, C] of an Epilogue's norm: y and its bits are those of a norm with these statistics [1, C].
-// gamma, beta: [C], f32.
-Tensor norm_tables(const Tensor& mean, const Tensor& rstd, const Tensor& gamma, const Tensor& beta);
+// The tables [m, 3, c] that stand for a norm in what other ops fuse, with the bits that its own pass gives. mean, rstd:
+// [m, c]; gamma, beta: [c] or null.
+void norm_tables(const double* mean, const double* rstd, const float* gamma, const float* beta, int64_t m, int64_t c,
+                 float* tables);
 // 1 / sqrt(variance + eps) of n numbers.
 void reciprocal_deviation(const double* variance, int64_t n, double eps, double* rstd);
 // mean, variance, rstd: [m, c]. gamma, beta, residual may be null. scratch: p.scratch_bytes, 64-byte aligned.
 void run_statistics(const PreparedNorm& p, const float* x, double* mean, double* variance, void* scratch);
+// From moments [n, blocks, 3, c] of u, as ChannelNormKernels::moments has them, that another op summed: block b over
+// pixels(b) of an image.
+void run_statistics(const PreparedNorm& p, const float* moments, int64_t blocks, FunctionRef<int64_t(int64_t)> pixels,
+                    double* mean, double* variance, void* scratch);
 void run(const PreparedNorm& p, const float* x, const double* mean, const double* rstd, const float* gamma,
          const float* beta, const float* residual, float* y, void* scratch);
 extern const ChannelNormKernels<float> channel_norm_generic, channel_norm_avx2, channel_norm_avx512;

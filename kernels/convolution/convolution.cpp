@@ -35,7 +35,7 @@ void convolve(const ConvolutionDims& d, const TensorView& x, const TensorView& w
     if (turned) std::swap(forward.cin, forward.cout);
     const T* const w = weight.data<T>();
     pack_and_run<T>(p, x.data<T>(), turned ? turned_weights<T>(forward, w) : forward_weights<T>(d, w),
-                    {.bias = {data_or_null<T>(bias)}}, y.data<T>());
+                    {.epilogue = {.bias = {data_or_null<T>(bias)}}}, y.data<T>());
   };
   if (x.dtype() == DType::f64)
     run_as(prepare(d, convolution_reference_impl<double>, context));
@@ -67,36 +67,34 @@ void pack(const PreparedConvolution<T>& p, const ConvolutionWeights<T>& weights,
 }
 
 template <class T>
-void run(const PreparedConvolution<T>& p, const T* x, const T* packed, const Epilogue<Strided<T>>& epilogue, T* y,
-         T* scratch) {
+void run(const PreparedConvolution<T>& p, const T* x, const T* packed, const Fusing<T>& fusing, T* y, T* scratch) {
   if (p.units == 0) return;
   const int64_t step = aligned_bytes<T>(p.row->scratch_size(p.dims)) / int64_t{sizeof(T)};  // from worker to worker
   parallel_ranges(p.units, grain(p.dims, p.units), [&](int64_t first, int64_t last, int worker) {
-    p.row->run(p.dims, first, last, x, packed, epilogue, y, scratch + step * worker);
+    p.row->run(p.dims, first, last, x, packed, fusing, y, scratch + step * worker);
   });
 }
 
 template <class T>
 void pack_and_run(const PreparedConvolution<T>& p, const T* x, const ConvolutionWeights<T>& weights,
-                  const Epilogue<Strided<T>>& epilogue, T* y) {
+                  const Fusing<T>& fusing, T* y) {
   const Scratch memory(Context::current().allocator(), p.bytes());
   T* const packed = memory.as<T>();
   pack(p, weights, packed);
-  run<T>(p, x, packed, epilogue, y, packed + p.packed_bytes / int64_t{sizeof(T)});
+  run<T>(p, x, packed, fusing, y, packed + p.packed_bytes / int64_t{sizeof(T)});
 }
 
 template void pack_and_run(const PreparedConvolution<float>&, const float*, const ConvolutionWeights<float>&,
-                           const Epilogue<Strided<float>>&, float*);
+                           const Fusing<float>&, float*);
 template void pack_and_run(const PreparedConvolution<double>&, const double*, const ConvolutionWeights<double>&,
-                           const Epilogue<Strided<double>>&, double*);
+                           const Fusing<double>&, double*);
 template PreparedConvolution<double> prepare(const ConvolutionDims&, const ConvolutionImpl<double>&, const Context&);
 template PreparedConvolution<float> prepare(const ConvolutionDims&, const ConvolutionImpl<float>&, const Context&);
 template void pack(const PreparedConvolution<float>&, const ConvolutionWeights<float>&, float*);
 template void pack(const PreparedConvolution<double>&, const ConvolutionWeights<double>&, double*);
-template void run(const PreparedConvolution<float>&, const float*, const float*, const Epilogue<Strided<float>>&,
-                  float*, float*);
-template void run(const PreparedConvolution<double>&, const double*, const double*, const Epilogue<Strided<double>>&,
-                  double*, double*);
+template void run(const PreparedConvolution<float>&, const float*, const float*, const Fusing<float>&, float*, float*);
+template void run(const PreparedConvolution<double>&, const double*, const double*, const Fusing<double>&, double*,
+                  double*);
 
 ConvolutionDims convolution_dims(const char* op, const TensorView& x, const TensorView& weight, int64_t groups,
                                  const TensorView& y, bool dx, bool dweight, bool dy) {

@@ -37,8 +37,9 @@ struct ConvolutionWeights {
   }
 };
 
-// One implementation. Weights are packed first, then any range of units of output is computed from them, with the whole
-// epilogue; both kinds of units depend on dims only. scratch belongs to one call of run.
+// One implementation. Weights are packed first, then any range of units of output is computed from them, with all that
+// is to be fused; units, and the blocks of an image whose moments are summed, depend on dims only. scratch belongs to
+// one call of run.
 template <class T>
 struct ConvolutionImpl {
   const char* name;
@@ -51,8 +52,10 @@ struct ConvolutionImpl {
   void (*pack)(const ConvolutionDims&, int64_t first, int64_t last, const ConvolutionWeights<T>&, T* packed);
   int64_t (*units)(const ConvolutionDims&);
   int64_t (*scratch_size)(const ConvolutionDims&);  // elements
-  void (*run)(const ConvolutionDims&, int64_t first, int64_t last, const T* x, const T* packed,
-              const Epilogue<Strided<T>>& epilogue, T* y, T* scratch);
+  int64_t (*blocks)(const ConvolutionDims&);        // 0: it sums no moments
+  int64_t (*pixels)(const ConvolutionDims&, int64_t block);
+  void (*run)(const ConvolutionDims&, int64_t first, int64_t last, const T* x, const T* packed, const Fusing<T>& fusing,
+              T* y, T* scratch);
 };
 // Implementations in this build, fastest first, reference last.
 std::span<const ConvolutionImpl<float>> convolution_impls();
@@ -69,12 +72,11 @@ PreparedConvolution<T> prepare(const ConvolutionDims& d, const ConvolutionImpl<T
 template <class T>
 void pack(const PreparedConvolution<T>& p, const ConvolutionWeights<T>& weights, T* packed);
 template <class T>
-void run(const PreparedConvolution<T>& p, const T* x, const T* packed, const Epilogue<Strided<T>>& epilogue, T* y,
-         T* scratch);
+void run(const PreparedConvolution<T>& p, const T* x, const T* packed, const Fusing<T>& fusing, T* y, T* scratch);
 // Both, with memory of the current context.
 template <class T>
 void pack_and_run(const PreparedConvolution<T>& p, const T* x, const ConvolutionWeights<T>& weights,
-                  const Epilogue<Strided<T>>& epilogue, T* y);
+                  const Fusing<T>& fusing, T* y);
 
 // The weights of a convolution as they lie in memory, and as its data gradient sees them (whose dims have cin and cout
 // swapped). d: the dims of the forward convolution.

@@ -22,6 +22,12 @@ DirectCut direct_cut(const ConvolutionDims& d) {
 }
 int64_t direct_units(const ConvolutionDims& d) { return direct_cut(d).units(); }
 int64_t direct_scratch_size(const ConvolutionDims& d) { return direct_cut(d).strip_size(); }
+int64_t direct_blocks(const ConvolutionDims& d) { return direct_units(d) / d.groups / d.n; }
+int64_t direct_pixels(const ConvolutionDims& d, int64_t block) {
+  const DirectCut c = direct_cut(d);
+  const int64_t w0 = block % c.columns * c.tw, h0 = block / c.columns % c.rows * c.th;
+  return std::min(c.th, d.h - h0) * std::min(c.tw, d.w - w0);
+}
 
 template <int lanes>
 int64_t direct_pack_units(const ConvolutionDims& d) {
@@ -58,7 +64,16 @@ void direct_pack(const ConvolutionDims& d, int64_t first, int64_t last, const Co
 }
 
 bool pointwise_accepts(const ConvolutionDims& d) { return d.taps() == 1; }
-int64_t pointwise_units(const ConvolutionDims& d) { return ceil_div(d.rows(), kPointwiseBlock); }
+int64_t pointwise_block(const ConvolutionDims& d) {
+  const int64_t most = 480 / kPointwisePixels;
+  return std::clamp<int64_t>(d.d * d.h * d.w / 64 / kPointwisePixels, 1, most) * kPointwisePixels;
+}
+int64_t pointwise_units(const ConvolutionDims& d) { return d.n * pointwise_blocks(d); }
+int64_t pointwise_scratch_size(const ConvolutionDims& d) { return kPointwisePixels * d.cin; }
+int64_t pointwise_blocks(const ConvolutionDims& d) { return ceil_div(d.d * d.h * d.w, pointwise_block(d)); }
+int64_t pointwise_pixels(const ConvolutionDims& d, int64_t block) {
+  return std::min(pointwise_block(d), d.d * d.h * d.w - block * pointwise_block(d));
+}
 
 #define LGMS_INSTANTIATE(lanes)                                       \
   template int64_t direct_packed_size<lanes>(const ConvolutionDims&); \

@@ -24,6 +24,9 @@ bool direct_accepts(const ConvolutionDims& d);  // more than one tap
 DirectCut direct_cut(const ConvolutionDims& d);
 int64_t direct_units(const ConvolutionDims& d);
 int64_t direct_scratch_size(const ConvolutionDims& d);
+// A block of moments is what the units of all groups have in common.
+int64_t direct_blocks(const ConvolutionDims& d);
+int64_t direct_pixels(const ConvolutionDims& d, int64_t block);
 
 // packed: for each group and each vector of `lanes` outputs [cin / 16][kd][kh][kw / fused][16][fused][lanes] (the last
 // cin block only as long as it is, absent outputs 0). fused = 3 where kw = 3, else 1.
@@ -37,11 +40,16 @@ void direct_pack(const ConvolutionDims& d, int64_t first, int64_t last, const Co
                  float* packed);
 
 using ConvolutionRun = void(const ConvolutionDims&, int64_t first, int64_t last, const float* x, const float* packed,
-                            const Epilogue<Strided<float>>& epilogue, float* y, float* scratch);
-// 1x1 convolutions read x where it is and need no scratch. A unit is so many pixels, a multiple of all register tiles.
-inline constexpr int64_t kPointwiseBlock = 24;
+                            const Fusing<float>& fusing, float* y, float* scratch);
+// 1x1 convolutions read x where it is, kPointwisePixels at a time, a multiple of all register tiles; a prologue is done
+// to a copy of those. A unit is so many pixels of an image, and so is a block of moments.
+inline constexpr int64_t kPointwisePixels = 24;
+int64_t pointwise_block(const ConvolutionDims& d);
 bool pointwise_accepts(const ConvolutionDims& d);
 int64_t pointwise_units(const ConvolutionDims& d);
+int64_t pointwise_scratch_size(const ConvolutionDims& d);
+int64_t pointwise_blocks(const ConvolutionDims& d);
+int64_t pointwise_pixels(const ConvolutionDims& d, int64_t block);
 ConvolutionRun convolution_pointwise_avx512, convolution_pointwise_avx2, convolution_pointwise_generic;
 ConvolutionRun convolution_direct_avx512, convolution_direct_avx2, convolution_direct_generic;
 

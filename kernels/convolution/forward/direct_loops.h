@@ -106,10 +106,8 @@ using Single = ByLanes<Tiles<1, 24, 8>, Tiles<1, 12, 6>, Tiles<1, 8>>;     // fo
 // One vector of outputs of a unit: the widest tiles first, the narrowest that covers the rest last; what would leave
 // next to nothing for the last is split more evenly.
 template <class Tiles>
-void rows_of(const DirectCut& c, long th, long tw, const float* strip, const float* weights, const StridedEpilogue& e,
-             long channel, long live, long pixel, float* y) {
-  const float* const bias = e.bias.data ? e.bias.data + channel : nullptr;
-  const bool finishes = lgms::kernels::finishes(e);
+void rows_of(const DirectCut& c, long th, long tw, const float* strip, const float* weights, const float* bias,
+             long channel, long live, const Finisher& finisher, long block, long pixel, float* y) {
   constexpr long count = Tiles::count;
   for (long r = 0; r < th; ++r)
     for (long p = 0; p < tw;) {
@@ -120,15 +118,17 @@ void rows_of(const DirectCut& c, long th, long tw, const float* strip, const flo
       const long pixels = tw - p < Tiles::pixels[s] ? tw - p : Tiles::pixels[s];
       float* const to = y + (r * c.d.w + p) * c.d.ldy;
       Tiles::run[s](c, strip + (r * c.line + p) * kStripChannels, weights, bias, live, to, pixels);
-      if (finishes) finish(e, channel, live, pixel + r * c.d.w + p, pixels, to, c.d.ldy);
+      finisher(block, r == 0 && p == 0, channel, live, pixel + r * c.d.w + p, {to, 1, pixels, c.d.ldy, 0});
       p += pixels;
     }
 }
 
 void direct_units(const DirectCut& c, long first, long last, const float* x, const float* packed,
-                  const StridedEpilogue& epilogue, float* y, float* scratch) {
+                  const lgms::kernels::Fusing<float>& fusing, float* y, float* scratch) {
   constexpr long lanes = Vec::lanes;
   const ConvolutionDims& d = c.d;
+  const Finisher finisher(fusing, d.cout, d.w);
+  const float* const bias = fusing.epilogue.bias.data;
   const long cout = d.cout / d.groups, vectors = (cout + lanes - 1) / lanes;
   const long vector = d.kd * d.kh * d.kw * (d.cin / d.groups) * lanes;
   for (long u = first; u < last; ++u) {
@@ -141,8 +141,8 @@ void direct_units(const DirectCut& c, long first, long last, const float* x, con
     const auto rows = d.kw == 3 ? rows_of<Fused> : rows_of<Single>;
     for (long v = 0; v < vectors; ++v) {
       const long channel = g * cout + v * lanes;
-      rows(c, th, tw, scratch, packed + (g * vectors + v) * vector, epilogue, channel, cout - v * lanes, pixel,
-           y + pixel * d.ldy + channel);
+      rows(c, th, tw, scratch, packed + (g * vectors + v) * vector, bias ? bias + channel : nullptr, channel,
+           cout - v * lanes, finisher, s, pixel, y + pixel * d.ldy + channel);
     }
   }
 }
@@ -152,9 +152,8 @@ void direct_units(const DirectCut& c, long first, long last, const float* x, con
 namespace lgms::kernels {
 
 void LGMS_ROW(convolution_direct)(const ConvolutionDims& d, int64_t first, int64_t last, const float* x,
-                                  const float* packed, const Epilogue<Strided<float>>& epilogue, float* y,
-                                  float* scratch) {
-  ::direct_units(direct_cut(d), first, last, x, packed, epilogue, y, scratch);
+                                  const float* packed, const Fusing<float>& fusing, float* y, float* scratch) {
+  ::direct_units(direct_cut(d), first, last, x, packed, fusing, y, scratch);
 }
 
 }  // namespace lgms::kernels

@@ -1,6 +1,6 @@
 #pragma once
 // The 1x1 convolution over the Vec of the file that includes this, straight from x: a matrix product whose left operand
-// needs no copy. Anonymous for the same reason as direct_loops.h. A unit is kPointwiseBlock pixels of all groups.
+// needs no copy. Anonymous for the same reason as direct_loops.h. A unit is a block of pixels of all groups.
 #include "kernels/activation/finish.h"
 #include "kernels/convolution/forward/direct.h"
 #include "kernels/simd/lanes.h"
@@ -8,7 +8,7 @@
 namespace {
 
 using lgms::kernels::ConvolutionDims;
-using lgms::kernels::kPointwiseBlock;
+using lgms::kernels::kPointwisePixels;
 
 // PX pixels of OV vectors of outputs.
 template <int PX, int OV>
@@ -60,32 +60,57 @@ struct Widths {
 };
 using Tiles = ByLanes<Widths<24, 4, 2, 1>, Widths<12, 2, 1>, Widths<8, 2, 1>>;
 
+// x of `pixels` pixels from the image's tables on, in scratch.
+void read_through(const ConvolutionDims& d, const StridedEpilogue& prologue, const float* x, long pixel, long pixels,
+                  float* scratch) {
+  StridedEpilogue e = prologue;
+  if (e.norm.data) e.norm.data += pixel / (d.d * d.h * d.w) * 3 * d.cin;
+  x += pixel * d.ldx;
+  over_lanes(d.cin, [&](long c, auto how) {
+    for (long p = 0; p < pixels; ++p) how.store(scratch + p * d.cin + c, how.load(x + p * d.ldx + c));
+    finish(e, c, how.n, pixel, pixels, scratch + c, d.cin);
+  });
+}
+
 void pointwise_units(const ConvolutionDims& d, long first, long last, const float* x, const float* packed,
-                     const StridedEpilogue& epilogue, float* y) {
+                     const lgms::kernels::Fusing<float>& fusing, float* y, float* scratch) {
   constexpr long lanes = Vec::lanes;
-  const bool finishes = lgms::kernels::finishes(epilogue);
   const long cin = d.cin / d.groups, cout = d.cout / d.groups, vectors = (cout + lanes - 1) / lanes;
-  const long rows = d.n * d.d * d.h * d.w;
+  const long image = d.d * d.h * d.w, block = lgms::kernels::pointwise_block(d), blocks = (image + block - 1) / block;
+  const bool copies = lgms::kernels::finishes(fusing.prologue);
+  const Finisher finisher(fusing, d.cout, 0);
+  ConvolutionDims read = d;
+  if (copies) read.ldx = d.cin;
   for (long u = first; u < last; ++u) {
-    const long begin = u * kPointwiseBlock, end = rows - begin < kPointwiseBlock ? rows : begin + kPointwiseBlock;
-    for (long g = 0; g < d.groups; ++g)
-      for (long v = 0; v < vectors;) {
-        const Width* width = Tiles::all;
-        while (width->vectors > vectors - v) ++width;
-        const float* const weights = packed + (g * vectors + v) * cin * lanes;
-        const long channel = g * cout + v * lanes;
-        const float* const bias = epilogue.bias.data ? epilogue.bias.data + channel : nullptr;
-        for (long p = begin; p < end;) {
-          const bool many = end - p >= width->pixels;
-          const long pixels = many ? width->pixels : 1;
-          float* const to = y + p * d.ldy + channel;
-          (many ? width->many : width->one)(d, x + p * d.ldx + g * cin, weights, bias, cout - v * lanes, to);
-          for (long o = 0; finishes && o < width->vectors; ++o)
-            finish(epilogue, channel + o * lanes, cout - (v + o) * lanes, p, pixels, to + o * lanes, d.ldy);
-          p += pixels;
+    const long start = u / blocks * image, from = start + u % blocks * block,
+               until = u % blocks + 1 < blocks ? from + block : start + image;
+    for (long begin = from; begin < until; begin += kPointwisePixels) {
+      const long end = until - begin < kPointwisePixels ? until : begin + kPointwisePixels;
+      if (copies) read_through(d, fusing.prologue, x, begin, end - begin, scratch);
+      const float* const source = copies ? scratch : x + begin * d.ldx;
+      for (long g = 0; g < d.groups; ++g)
+        for (long v = 0; v < vectors;) {
+          const Width* width = Tiles::all;
+          while (width->vectors > vectors - v) ++width;
+          const float* const weights = packed + (g * vectors + v) * cin * lanes;
+          const long channel = g * cout + v * lanes;
+          const float* const bias = fusing.epilogue.bias.data ? fusing.epilogue.bias.data + channel : nullptr;
+          for (long p = begin; p < end;) {
+            const bool many = end - p >= width->pixels;
+            const long pixels = many ? width->pixels : 1;
+            (many ? width->many : width->one)(read, source + (p - begin) * read.ldx + g * cin, weights, bias,
+                                              cout - v * lanes, y + p * d.ldy + channel);
+            p += pixels;
+          }
+          if (d.cout > lanes || end == until) {  // few channels: the unit is in L1
+            const long p = d.cout > lanes ? begin : from;
+            for (long o = 0; o < width->vectors; ++o)
+              finisher(u, p == from, channel + o * lanes, cout - (v + o) * lanes, p,
+                       {y + p * d.ldy + channel + o * lanes, 1, end - p, d.ldy, 0});
+          }
+          v += width->vectors;
         }
-        v += width->vectors;
-      }
+    }
   }
 }
 
@@ -94,8 +119,8 @@ void pointwise_units(const ConvolutionDims& d, long first, long last, const floa
 namespace lgms::kernels {
 
 void LGMS_ROW(convolution_pointwise)(const ConvolutionDims& d, int64_t first, int64_t last, const float* x,
-                                     const float* packed, const Epilogue<Strided<float>>& epilogue, float* y, float*) {
-  ::pointwise_units(d, first, last, x, packed, epilogue, y);
+                                     const float* packed, const Fusing<float>& fusing, float* y, float* scratch) {
+  ::pointwise_units(d, first, last, x, packed, fusing, y, scratch);
 }
 
 }  // namespace lgms::kernels

@@ -17,6 +17,8 @@ constexpr ConvolutionImpl<float> direct_row(const char* name, Isa isa, Convoluti
           direct_pack<lanes>,
           direct_units,
           direct_scratch_size,
+          direct_blocks,
+          direct_pixels,
           run};
 }
 
@@ -31,7 +33,9 @@ constexpr ConvolutionImpl<float> pointwise_row(const char* name, Isa isa, Convol
           direct_pack_units<lanes>,
           direct_pack<lanes>,
           pointwise_units,
-          [](const ConvolutionDims&) { return int64_t{0}; },
+          pointwise_scratch_size,
+          pointwise_blocks,
+          pointwise_pixels,
           run};
 }
 
@@ -47,6 +51,8 @@ constexpr ConvolutionImpl<float> winograd_row(const char* name, Isa isa, Convolu
           pack,
           winograd_units,
           winograd_scratch_size<lanes>,
+          winograd_blocks,
+          winograd_pixels,
           run};
 }
 

@@ -45,6 +45,18 @@ bool winograd_accepts(const ConvolutionDims& d) {
          d.h >= 3 && d.w >= 3;
 }
 int64_t winograd_units(const ConvolutionDims& d) { return winograd_cut(d).total; }
+int64_t winograd_blocks(const ConvolutionDims& d) {
+  const WinogradCut c = winograd_cut(d);
+  return d.kd == 1 ? 0 : c.slabs * c.strips;
+}
+int64_t winograd_pixels(const ConvolutionDims& d, int64_t block) {
+  const WinogradCut c = winograd_cut(d);
+  const int64_t first = block % c.strips * c.tiles, z = block / c.strips * c.planes;
+  int64_t area = 0;
+  for (int64_t t = first; t < std::min(first + c.tiles, c.down * c.across); ++t)
+    area += std::min<int64_t>(4, d.h - t / c.across * 4) * std::min<int64_t>(4, d.w - t % c.across * 4);
+  return area * std::min(c.planes, d.d - z);
+}
 template <int lanes>
 int64_t winograd_scratch_size(const ConvolutionDims& d) {
   const WinogradCut c = winograd_cut(d);

@@ -28,6 +28,9 @@ struct WinogradCut {
 WinogradCut winograd_cut(const ConvolutionDims& d);
 bool winograd_accepts(const ConvolutionDims& d);
 int64_t winograd_units(const ConvolutionDims& d);
+// A block of moments is a unit of 3x3x3; units of planes know no images.
+int64_t winograd_blocks(const ConvolutionDims& d);
+int64_t winograd_pixels(const ConvolutionDims& d, int64_t block);
 template <int lanes>
 int64_t winograd_scratch_size(const ConvolutionDims& d);
 
@@ -39,7 +42,7 @@ template <int lanes>
 int64_t winograd_pack_units(const ConvolutionDims& d);
 
 using ConvolutionRun = void(const ConvolutionDims&, int64_t first, int64_t last, const float* x, const float* packed,
-                            const Epilogue<Strided<float>>& epilogue, float* y, float* scratch);
+                            const Fusing<float>& fusing, float* y, float* scratch);
 using ConvolutionPack = void(const ConvolutionDims&, int64_t first, int64_t last, const ConvolutionWeights<float>&,
                              float* packed);
 ConvolutionRun convolution_winograd_avx512, convolution_winograd_avx2;

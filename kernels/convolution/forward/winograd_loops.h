@@ -83,7 +83,7 @@ void gather_tile(const ConvolutionDims& d, const float* plane, long y0, long x0,
 }
 
 struct Unit {
-  long g, image, z0, planes, t0, tiles, first_vector, last_vector;
+  long g, image, z0, planes, t0, tiles, first_vector, last_vector, block;
 };
 
 Unit unit_at(const WinogradCut& c, long u, long vectors) {
@@ -95,6 +95,7 @@ Unit unit_at(const WinogradCut& c, long u, long vectors) {
   u /= c.parts;
   s.g = u % c.d.groups;  // groups of the same pixels share cache lines
   u /= c.d.groups;
+  s.block = u;
   const long all = c.down * c.across * (c.d.kd == 1 ? c.d.n * c.d.d : 1), depth = c.d.kd == 1 ? 1 : c.d.d;
   s.t0 = u % c.strips * c.tiles;
   s.tiles = all - s.t0 < c.tiles ? all - s.t0 : c.tiles;
@@ -247,11 +248,9 @@ void products(const WinogradCut& c, const float* v, long block, long next_plane,
 }
 
 // y of one pair (or the last single one) of vectors in all tiles of a unit.
-void output_tiles(const WinogradCut& c, const Unit& s, long vector, long wide, const float* m,
-                  const StridedEpilogue& epilogue, float* y) {
+void output_tiles(const WinogradCut& c, const Unit& s, long vector, long wide, const float* m, const float* bias,
+                  const Finisher& finisher, float* y) {
   const ConvolutionDims& d = c.d;
-  const float* const bias = epilogue.bias.data;
-  const bool finishes = lgms::kernels::finishes(epilogue);
   const long cout = d.cout / d.groups;
   for (long q = 0; q < s.planes; ++q) {
     Place at = place_at(c, s, s.z0 + q);
@@ -263,16 +262,16 @@ void output_tiles(const WinogradCut& c, const Unit& s, long vector, long wide, c
         float* const to = y + pixel * d.ldy + channel;
         output_tile(m, c.m_plane, bias ? Vec::load(bias + channel, live < Vec::lanes ? live : Vec::lanes) : Vec::zero(),
                     to, d.w * d.ldy, d.ldy, rows, columns, live);
-        for (long r = 0; finishes && r < rows; ++r)
-          finish(epilogue, channel, live, pixel + r * d.w, columns, to + r * d.w * d.ldy, d.ldy);
+        finisher(s.block, q == 0 && t == 0, channel, live, pixel, {to, rows, columns, d.ldy, d.w * d.ldy});
       }
   }
 }
 
 void winograd_units(const WinogradCut& c, long first, long last, const float* x, const float* packed,
-                    const StridedEpilogue& epilogue, float* y, float* scratch) {
+                    const lgms::kernels::Fusing<float>& fusing, float* y, float* scratch) {
   constexpr long lanes = Vec::lanes;
   const ConvolutionDims& d = c.d;
+  const Finisher finisher(fusing, d.cout, d.w);
   const long cin = d.cin / d.groups, cout = d.cout / d.groups, vectors = (cout + lanes - 1) / lanes;
   float* const v = scratch;
   for (long u = first; u < last; ++u) {
@@ -287,7 +286,7 @@ void winograd_units(const WinogradCut& c, long first, long last, const float* x,
         float* const m = scratch + 36 * c.v_plane + (vector - s.first_vector) / 2 * c.m_pair;
         const auto run = wide == 2 ? products<Pair> : products<Single>;
         run(c, v, block, s.tiles * kBlock, end - i, weights, panel_size(d, wide), i > 0, m, outputs, wide);
-        if (end == cin) output_tiles(c, s, vector, wide, m, epilogue, y);
+        if (end == cin) output_tiles(c, s, vector, wide, m, fusing.epilogue.bias.data, finisher, y);
       }
     }
   }
@@ -303,9 +302,8 @@ void LGMS_ROW(winograd_pack)(const ConvolutionDims& d, int64_t first, int64_t la
 }
 
 void LGMS_ROW(convolution_winograd)(const ConvolutionDims& d, int64_t first, int64_t last, const float* x,
-                                    const float* packed, const Epilogue<Strided<float>>& epilogue, float* y,
-                                    float* scratch) {
-  ::winograd_units(winograd_cut(d), first, last, x, packed, epilogue, y, scratch);
+                                    const float* packed, const Fusing<float>& fusing, float* y, float* scratch) {
+  ::winograd_units(winograd_cut(d), first, last, x, packed, fusing, y, scratch);
 }
 
 }  // namespace lgms::kernels
