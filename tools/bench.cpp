@@ -1,4 +1,4 @@
-// lgmsnet bench: the time and memory of the whole network. bench/compare.py drives it in turns with PyTorch.
+// lgmsnet bench: the time and memory of the whole network. bench/compare.py drives it in turns with other engines.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
