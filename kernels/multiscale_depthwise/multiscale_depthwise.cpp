@@ -215,8 +215,9 @@ void run_weight_gradient(const Dims& d, const TensorView& x, const TensorView& d
 // to 47 floats and the row of all by 16.
 int64_t multiscale_depthwise_scratch(const Dims& d) {
   const int64_t row = 4 * (d.w + 64), slices = d.volume ? std::min(d.d, slices_of(d) + 8) : 1;
-  int64_t forward = 16 * 8 * 32;
-  for (int64_t q = 0; q < 4; ++q) forward += (d.volume ? std::min(d.d, 3 + 2 * q) : 1) * (kRows + 2 * (q + 1)) * row;
+  int64_t forward = 16 * kDepthwiseSlices * 8 * 32;
+  for (int64_t q = 0; q < 4; ++q)
+    forward += (d.volume ? std::min(d.d, 3 + 2 * q + kDepthwiseSlices - 1) : 1) * (kRows + 2 * (q + 1)) * row;
   return std::max(forward, 2 * quarters_of(d) * slices * (kRows + 8) * row + 9 * 9 * 9 * 16);
 }
 

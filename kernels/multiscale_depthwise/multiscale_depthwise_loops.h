@@ -22,6 +22,9 @@ constexpr int kLanes = Vec::lanes;
 // A tile is kTileRows rows by two vectors; the weight gradient holds kGradientRows of dy in registers.
 constexpr int kTileRows = kLanes == 16 ? 8 : kLanes == 8 ? 6 : 4, kGradientRows = kLanes == 16 ? 8 : 4;
 
+constexpr int64_t kTile = kTileRows * 2 * kLanes;  // floats
+constexpr int64_t kSlices = lgms::kernels::kDepthwiseSlices;
+
 // Pixel 0 of a plane's row stands kMargin floats after its start; what is left and right of the image is 0.
 constexpr int64_t kMargin = 16;
 
@@ -106,7 +109,7 @@ float* lay_out(const Dims& d, const Unit& u, bool halo, int64_t slices, int64_t 
                Planes (&planes)[4]) {
   for (int64_t q = u.q0; q < u.q1; ++q) {
     const int64_t p = halo ? q + 1 : 0, reach = d.volume ? 3 + 2 * q : 1;
-    planes[q] = Planes(d, u.channels, smaller(slices > 0 ? slices : reach, d.d), u.y0 - p,
+    planes[q] = Planes(d, u.channels, smaller(slices > 0 ? slices : reach + kSlices - 1, d.d), u.y0 - p,
                        round_up(u.y1 - u.y0, step) + 2 * p, memory);
     memory += planes[q].size();
   }
@@ -165,43 +168,49 @@ void put_row(const float* tile, int64_t to_next_channel, int64_t channels, int64
     for (int64_t c = 0; c < channels; ++c) y[i * ld + c] = tile[c * to_next_channel + i];
 }
 
-// One channel of quarter K / 2 - 1 in slice z: out [row][pixel].
+// One channel of quarter K / 2 - 1 in slices [z0, z1): out [slice][row][pixel]. The window moves by a slice and stays
+// in the L1 cache.
 template <int K>
-void tile_of_channel(const Dims& d, const Planes& planes, int64_t c, int64_t z, int64_t y0, int64_t x0,
-                     const float* weight, float bias, float* out) {
+void tiles_of_channel(const Dims& d, const Planes& planes, int64_t c, int64_t z0, int64_t z1, int64_t y0, int64_t x0,
+                      const float* weight, float bias, float* out) {
   constexpr int64_t P = K / 2;
-  const int64_t pz = d.volume ? P : 0, first = larger(z - pz, 0), last = smaller(z + pz + 1, d.d);
-  const float* slices[K];
-  for (int64_t i = first; i < last; ++i) slices[i - first] = planes.start(i);
-  const float* residual = d.residual ? planes.at(c, z, y0) + x0 : nullptr;
+  const int64_t pz = d.volume ? P : 0;
   const auto run = d.w - x0 > kLanes ? tile<K, 2> : tile<K, 1>;
-  run(slices, planes.offset(c, y0 - P) + x0 - P, planes.row, last - first, weight + (first - (z - pz)) * K * K, bias,
-      residual, out);
+  for (int64_t z = z0; z < z1; ++z, out += kTile) {
+    const int64_t first = larger(z - pz, 0), last = smaller(z + pz + 1, d.d);
+    const float* slices[K];
+    for (int64_t i = first; i < last; ++i) slices[i - first] = planes.start(i);
+    const float* residual = d.residual ? planes.at(c, z, y0) + x0 : nullptr;
+    run(slices, planes.offset(c, y0 - P) + x0 - P, planes.row, last - first, weight + (first - (z - pz)) * K * K, bias,
+        residual, out);
+  }
 }
 
-// Slice after slice: of each quarter as many are held as its kernel reaches.
+// kSlices slices at a time: of each quarter as many are held as its kernel reaches.
 void forward(const Dims& d, const Unit& u, const float* x, const MultiscaleDepthwiseParameters<const float>& w,
              float* y, float* scratch) {
-  constexpr decltype(&tile_of_channel<3>) kRun[] = {tile_of_channel<3>, tile_of_channel<5>, tile_of_channel<7>,
-                                                    tile_of_channel<9>};
-  constexpr int64_t kTile = kTileRows * 2 * kLanes;
+  constexpr decltype(&tiles_of_channel<3>) kRun[] = {tiles_of_channel<3>, tiles_of_channel<5>, tiles_of_channel<7>,
+                                                     tiles_of_channel<9>};
   Planes planes[4];
-  float* tiles = lay_out(d, u, true, 0, kTileRows, scratch, planes);  // [quarter][channel][row][pixel]
+  float* tiles = lay_out(d, u, true, 0, kTileRows, scratch, planes);  // [quarter][channel][slice][row][pixel]
   int64_t fetched[4], due[4];
   for (int64_t q = u.q0; q < u.q1; ++q) fetched[q] = larger(u.z0 - (d.volume ? q + 1 : 0), 0);
-  for (int64_t z = u.z0; z < u.z1; ++z) {
-    for (int64_t q = u.q0; q < u.q1; ++q) due[q] = smaller(z + (d.volume ? q + 2 : 1), d.d);
+  for (int64_t z0 = u.z0; z0 < u.z1; z0 += kSlices) {
+    const int64_t z1 = smaller(z0 + kSlices, u.z1);
+    for (int64_t q = u.q0; q < u.q1; ++q) due[q] = smaller(z1 + (d.volume ? q + 1 : 0), d.d);
     fetch(d, u, x, d.ldx, planes, fetched, due);
     for (int64_t y0 = u.y0; y0 < u.y1; y0 += kTileRows)
       for (int64_t x0 = 0; x0 < d.w; x0 += 2 * kLanes) {
         for (int64_t q = u.q0; q < u.q1; ++q)
           for (int64_t c = 0; c < u.channels; ++c)
-            kRun[q](d, planes[q], c, z, y0, x0, w.weight[q] + c * taps_of(d, q), w.bias[q][c],
-                    tiles + (q * 4 + c) * kTile);
-        for (int64_t r = 0; r < smaller(kTileRows, u.y1 - y0); ++r)
-          for (int64_t q = u.q0; q < u.q1; ++q)
-            put_row(tiles + q * 4 * kTile + r * 2 * kLanes, kTile, u.channels, smaller(2 * kLanes, d.w - x0),
-                    y + (((u.n * d.d + z) * d.h + y0 + r) * d.w + x0) * d.ldy + q * (d.c / 4) + u.j, d.ldy);
+            kRun[q](d, planes[q], c, z0, z1, y0, x0, w.weight[q] + c * taps_of(d, q), w.bias[q][c],
+                    tiles + (q * 4 + c) * kSlices * kTile);
+        for (int64_t z = z0; z < z1; ++z)
+          for (int64_t r = 0; r < smaller(kTileRows, u.y1 - y0); ++r)
+            for (int64_t q = u.q0; q < u.q1; ++q)
+              put_row(tiles + (q * 4 * kSlices + z - z0) * kTile + r * 2 * kLanes, kSlices * kTile, u.channels,
+                      smaller(2 * kLanes, d.w - x0),
+                      y + (((u.n * d.d + z) * d.h + y0 + r) * d.w + x0) * d.ldy + q * (d.c / 4) + u.j, d.ldy);
       }
   }
 }
