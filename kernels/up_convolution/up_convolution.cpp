@@ -45,7 +45,9 @@ int64_t up_convolution_scratch(const Dims& d) {
 }
 
 PreparedUpConvolution prepare(const Dims& d, const Context& context, Device device) {
-  const UpConvolutionImpl& row = pick(up_convolution_impls(), context, device);
+  return prepare(d, pick(up_convolution_impls(), context, device), context);
+}
+PreparedUpConvolution prepare(const Dims& d, const UpConvolutionImpl& row, const Context& context) {
   return {&row, d, up_convolution_units(d),
           aligned_bytes<float>(divide_up(d.taps() * d.cout, row.lanes) * row.lanes * d.cin),
           aligned_bytes<float>(up_convolution_scratch(d)) * context.threads()};

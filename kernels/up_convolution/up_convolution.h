@@ -47,6 +47,8 @@ int64_t up_convolution_scratch(const UpConvolutionDims& d);
 
 using PreparedUpConvolution = Prepared<UpConvolutionImpl, UpConvolutionDims>;
 PreparedUpConvolution prepare(const UpConvolutionDims& d, const Context& context, Device device = Device::cpu);
+// The same for one row.
+PreparedUpConvolution prepare(const UpConvolutionDims& d, const UpConvolutionImpl& row, const Context& context);
 // packed, scratch: p.packed_bytes and p.scratch_bytes, 64-byte aligned.
 void pack(const PreparedUpConvolution& p, const float* weight, float* packed);
 // y overlaps neither x nor a residual; there is no prologue.

@@ -15,12 +15,13 @@ struct Taps {
   const float *v0[2], *v1[3], *v2[2];
 };
 
-// `pixels` pixels of c channels, side by side in v and ld apart in y: y[2i] (even) and y[2i + 1] (odd), begun with bias
+// `pixels` pixels of c channels, `step` apart in v and ld apart in y: y[2i] (even) and y[2i + 1] (odd), begun with bias
 // (or 0: null). no_v0, no_v2: those are outside of the image for the first y and the last.
 template <bool no_v0, bool no_v2>
-LGMS_INLINE void combine(long pixels, long c, const Taps& t, const float* bias, float* even, float* odd, long ld) {
+LGMS_INLINE void combine(long pixels, long c, const Taps& t, long step, const float* bias, float* even, float* odd,
+                         long ld) {
   const Vec::T near = Vec::set1(0.75f), far = Vec::set1(0.25f);
-  for (long p = 0, at = 0; p < pixels; ++p, at += c, even += ld, odd += ld)
+  for (long p = 0, at = 0; p < pixels; ++p, at += step, even += ld, odd += ld)
     over_lanes(c, [&](long i, auto how) {
       const auto load = [&](const float* v) { return how.load(v + at + i); };
       const Vec::T a = load(t.v0[0]), b = load(t.v0[1]), l = load(t.v1[0]), m = load(t.v1[1]), r = load(t.v1[2]),
@@ -34,16 +35,16 @@ LGMS_INLINE void combine(long pixels, long c, const Taps& t, const float* bias, 
     });
 }
 
-LGMS_FLATTEN [[gnu::noinline]] void combine(bool first, bool last, long pixels, long c, const Taps& t,
+LGMS_FLATTEN [[gnu::noinline]] void combine(bool first, bool last, long pixels, long c, const Taps& t, long step,
                                             const float* bias, float* even, float* odd, long ld) {
   if (first && last)
-    combine<true, true>(pixels, c, t, bias, even, odd, ld);
+    combine<true, true>(pixels, c, t, step, bias, even, odd, ld);
   else if (first)
-    combine<true, false>(pixels, c, t, bias, even, odd, ld);
+    combine<true, false>(pixels, c, t, step, bias, even, odd, ld);
   else if (last)
-    combine<false, true>(pixels, c, t, bias, even, odd, ld);
+    combine<false, true>(pixels, c, t, step, bias, even, odd, ld);
   else
-    combine<false, false>(pixels, c, t, bias, even, odd, ld);
+    combine<false, false>(pixels, c, t, step, bias, even, odd, ld);
 }
 
 // The taps at i of n, where at(k, j) is v_k at j.
@@ -95,24 +96,25 @@ class UpWalk {
 
   void mix(const float* x, long y) {
     const long outputs = d_.taps() * d_.cout, vectors = (outputs + Vec::lanes - 1) / Vec::lanes;
-    const ConvolutionDims pixels{1, 1, 1, d_.w, d_.cin, outputs, 1, 1, 1, 1, d_.ldx, outputs};
+    const ConvolutionDims line{1, 1, 1, d_.w, d_.cin, outputs, 1, 1, 1, 1, d_.ldx, outputs};
     for (long v = 0; v < vectors;) {
       const Width* width = Tiles::all;
       while (width->vectors > vectors - v) ++width;
       for (long p = 0; p < d_.w;) {
         const bool many = d_.w - p >= width->pixels;
-        (many ? width->many : width->one)(pixels, x + p * d_.ldx, packed_ + v * d_.cin * Vec::lanes, nullptr,
+        (many ? width->many : width->one)(line, x + p * d_.ldx, packed_ + v * d_.cin * Vec::lanes, nullptr,
                                           outputs - v * Vec::lanes, mixed_ + p * outputs + v * Vec::lanes);
         p += many ? width->pixels : 1;
       }
       v += width->vectors;
     }
     for (long k = 0; k < depth_taps_ * 3; ++k)
-      for (long i = 0; i < d_.w; ++i) {
+      for (long i = 0, pixels = 1; i < d_.w; i += pixels) {
+        pixels = i > 0 && i + 2 < d_.w ? d_.w - 1 - i : 1;  // those inside at once
         float* const to = row_at(y, k / 3, k % 3) + 2 * i * d_.cout;
         const Taps t =
             taps_at(i, d_.w, [&](long kx, long at) { return mixed_ + at * outputs + (k * 3 + kx) * d_.cout; });
-        combine(i == 0, i + 1 == d_.w, 1, d_.cout, t, nullptr, to, to + d_.cout, 0);
+        combine(i == 0, i + 1 == d_.w, pixels, d_.cout, t, outputs, nullptr, to, to + d_.cout, 2 * d_.cout);
       }
   }
 
@@ -123,7 +125,8 @@ class UpWalk {
       const bool first = y == 0, last = y + 1 == d_.h;
       const long j = 2 * (y - u_.y0);
       if (d_.volume)
-        combine(first, last, 2 * d_.w, d_.cout, t, nullptr, plane_at(z, kz, j), plane_at(z, kz, j + 1), d_.cout);
+        combine(first, last, 2 * d_.w, d_.cout, t, d_.cout, nullptr, plane_at(z, kz, j), plane_at(z, kz, j + 1),
+                d_.cout);
       else
         put(first, last, t, (u_.n * d_.d + z) * 2 * d_.h + 2 * y, 1);
     }
@@ -138,7 +141,7 @@ class UpWalk {
   void put(bool first, bool last, const Taps& t, long row, long step) {
     const long pixels = 2 * d_.w;
     float* const rows[2] = {y_ + row * pixels * d_.ldy, y_ + (row + step) * pixels * d_.ldy};
-    combine(first, last, pixels, d_.cout, t, bias_, rows[0], rows[1], d_.ldy);
+    combine(first, last, pixels, d_.cout, t, d_.cout, bias_, rows[0], rows[1], d_.ldy);
     for (long r = 0; r < 2; ++r)
       for (long c = 0; c < d_.cout; c += Vec::lanes)
         finisher_(block_, begins_ && r == 0, c, d_.cout - c, (row + r * step) * pixels,
