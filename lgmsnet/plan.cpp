@@ -59,11 +59,23 @@ int64_t scratch_bytes(const PreparedStep& step) {
       step);
 }
 
+// The blocks of an image whose moments a step sums: how many there are, and how many pixels each has.
+int64_t blocks_of(const PreparedStep& step) {
+  if (const auto* up = std::get_if<kernels::PreparedUpConvolution>(&step))
+    return kernels::up_convolution_blocks(up->dims);
+  const auto& p = std::get<kernels::PreparedConvolution<float>>(step);
+  return p.row->blocks(p.dims);
+}
+int64_t pixels_of(const PreparedStep& step, int64_t block) {
+  if (const auto* up = std::get_if<kernels::PreparedUpConvolution>(&step))
+    return kernels::up_convolution_pixels(up->dims, block);
+  const auto& p = std::get<kernels::PreparedConvolution<float>>(step);
+  return p.row->pixels(p.dims, block);
+}
 // Bytes of the moments that a step leaves to the next.
-int64_t moments_bytes(const Step& step, const PreparedStep& prepared) {
-  if (!step.moments) return 0;
-  const auto& p = std::get<kernels::PreparedConvolution<float>>(prepared);
-  return aligned_bytes<float>(p.dims.n * p.row->blocks(p.dims) * 3 * p.dims.cout);
+int64_t moments_bytes(const Steps& list, const Step& step, const PreparedStep& prepared) {
+  const Shape& y = list.shape_of(step.output);
+  return step.moments ? aligned_bytes<float>(y[0] * blocks_of(prepared) * 3 * y.channels()) : 0;
 }
 
 // Bytes [offset, offset + bytes) of the arena for steps first to last.
@@ -114,7 +126,7 @@ Arena arena_of(const Steps& list, const std::vector<PreparedStep>& prepared) {
   for (size_t i = 0; i < list.steps.size(); ++i) {
     const int at = static_cast<int>(i);
     rooms.push_back({at, at, scratch_bytes(prepared[i]), &arena.scratch[i]});
-    rooms.push_back({at, at + 1, moments_bytes(list.steps[i], prepared[i]), &arena.moments[i]});
+    rooms.push_back({at, at + 1, moments_bytes(list, list.steps[i], prepared[i]), &arena.moments[i]});
   }
   for (int i = 0; i < static_cast<int>(list.steps.size()); ++i) {
     int64_t alive = 0;
@@ -169,7 +181,7 @@ Plan::Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr
     Operation operation{steps[i], {}, place_of(step.output), arena_.scratch[i]};
     for (const int v : step.inputs) operation.inputs.push_back(place_of(v));
     operation.tables_only = step.op == Op::norm_tables;
-    if (moments_bytes(step, steps[i]) > 0) operation.moments = {Place::In::arena, arena_.moments[i]};
+    if (moments_bytes(list, step, steps[i]) > 0) operation.moments = {Place::In::arena, arena_.moments[i]};
     const auto residual = [&](const auto& epilogue, kernels::Strided<float>& to, Place& place) {
       if (!epilogue.residual) return;
       to.ld = stride_of(*epilogue.residual);
@@ -229,6 +241,10 @@ void Plan::take_weights(size_t index, const Step& step, const Tensor* p, Operati
                         [&](const kernels::PreparedDepthwise& of) {
                           fuses();
                           packed(of, [&](float* into) { pack(of, values(0), false, into); });
+                        },
+                        [&](const kernels::PreparedUpConvolution& of) {
+                          fuses();
+                          packed(of, [&](float* into) { pack(of, values(0), into); });
                         },
                         [&](const kernels::PreparedMultiscaleDepthwise& of) {
                           packed(of, [&](float* into) {
@@ -291,7 +307,9 @@ StepWork Plan::work_of(size_t index) const {
   int64_t elements = list_.shape_of(step.output).numel();
   for (const int v : step.inputs) elements += list_.shape_of(v).numel();
   for (const ParameterSpec& spec : step.parameters) elements += spec.shape.numel();
-  return {flop, transformed ? flop / 4 : flop, static_cast<double>(elements * size_of(DType::f32))};
+  // An up-convolution mixes channels on a quarter, or an eighth, of the pixels.
+  const double less = step.op == Op::up_convolution ? (list_.rank == 3 ? 8 : 4) : transformed ? 4 : 1;
+  return {flop, flop / less, static_cast<double>(elements * size_of(DType::f32))};
 }
 
 TensorView Plan::run(const TensorView& x, void* arena, const AfterStep& after) const {
@@ -359,10 +377,10 @@ void Plan::run(size_t step, const Bases& bases) const {
             double *const mean = table(0), *const variance = table(1), *const rstd = table(2);
             const int64_t m = p.dims.m(), c = p.dims.c;
             if (step > 0 && operations_[step - 1].moments) {
-              const auto& by = std::get<kernels::PreparedConvolution<float>>(operations_[step - 1].prepared);
+              const Operation& by = operations_[step - 1];
               run_statistics(
-                  p, bases.at(*operations_[step - 1].moments), by.row->blocks(by.dims),
-                  [&](int64_t block) { return by.row->pixels(by.dims, block); }, mean, variance, scratch);
+                  p, bases.at(*by.moments), blocks_of(by.prepared),
+                  [&](int64_t block) { return pixels_of(by.prepared, block); }, mean, variance, scratch);
             } else {
               run_statistics(p, in(0), mean, variance, scratch);
             }
@@ -378,6 +396,9 @@ void Plan::run(size_t step, const Bases& bases) const {
           },
           [&](const kernels::PreparedActivation& p) { kernels::run(p, in(0), y); },
           [&](const kernels::PreparedAdd& p) { kernels::run(p, in(0), in(1), y); },
+          [&](const kernels::PreparedUpConvolution& p) {
+            kernels::run(p, in(0), o.packed, fusing(), y, floats(scratch));
+          },
           [&](const kernels::PreparedUpsample& p) { kernels::run(p, in(0), y); },
           [&](const kernels::PreparedMaxPool& p) { kernels::run(p, in(0), y, nullptr); }},
       o.prepared);

@@ -16,10 +16,11 @@
 namespace lgms {
 
 // What a step is prepared as; nothing for a concat, which is copies.
-using PreparedStep = std::variant<std::monostate, kernels::PreparedConvolution<float>, kernels::PreparedDepthwise,
-                                  kernels::PreparedMultiscaleDepthwise, kernels::PreparedNorm,
-                                  kernels::PreparedLayerNorm, kernels::PreparedAttention, kernels::PreparedActivation,
-                                  kernels::PreparedAdd, kernels::PreparedUpsample, kernels::PreparedMaxPool>;
+using PreparedStep =
+    std::variant<std::monostate, kernels::PreparedConvolution<float>, kernels::PreparedDepthwise,
+                 kernels::PreparedMultiscaleDepthwise, kernels::PreparedNorm, kernels::PreparedLayerNorm,
+                 kernels::PreparedAttention, kernels::PreparedActivation, kernels::PreparedAdd,
+                 kernels::PreparedUpsample, kernels::PreparedUpConvolution, kernels::PreparedMaxPool>;
 
 // Where everything lies that steps write; the input is the caller's. What is alive at once does not overlap; offsets
 // are multiples of 64 bytes.
@@ -63,7 +64,7 @@ struct ForwardCost {
 ForwardCost forward_cost(const Config& config, const Shape& x);
 
 // What a step does. flop: 2 per multiply-add of its definition; products: of those that its row does (Winograd's F(4,3)
-// needs a quarter). bytes: of inputs, output and weights, each once.
+// needs a quarter, an up-convolution a quarter or an eighth). bytes: of inputs, output and weights, each once.
 struct StepWork {
   double flop, products, bytes;
 };

@@ -40,6 +40,7 @@ StepDims dims_of(const Steps& list, const Step& step) {
     case Op::add: return AddDims{s.rows(), c, ldx, ld_second, ldy};
     case Op::concat: return std::monostate();
     case Op::upsample: return UpsampleDims{n, d, h, w, c, window_d, ldx, ldy};
+    case Op::up_convolution: return UpConvolutionDims{n, d, h, w, c, y[4], list.rank == 3, ldx, ldy};
     case Op::max_pool: return MaxPoolDims{n, d, h, w, c, window_d, ldx, ldy};
   }
   return std::monostate();
@@ -68,11 +69,24 @@ void settle(Steps& list) {
   for (Step& step : list.steps) step.dims = dims_of(list, step);
 }
 
+bool convolves(const Step& step) {
+  return step.op == Op::convolution || step.op == Op::linear || step.op == Op::depthwise ||
+         step.op == Op::up_convolution;
+}
+
 // Makes `next`, the step after it, a part of `step`; false where that is not all of it.
 bool take(Step& step, Step& next) {
   Epilogue<std::optional<int>>& e = step.epilogue;
   const bool bare = e.after == Activation::none && !e.norm && !e.residual;
   const int y = step.output;
+  if (step.op == Op::upsample) {
+    if (next.op != Op::convolution || next.k != 3 || next.groups != 1) return false;
+    next.op = Op::up_convolution;
+    next.inputs = step.inputs;
+    next.upsample_macs = step.upsample_macs;
+    step = next;
+    return true;
+  }
   if (next.op == Op::batch_norm && bare && next.inputs[0] == y) {
     e = next.epilogue;
     e.norm = static_cast<int>(step.parameters.size());
@@ -84,7 +98,7 @@ bool take(Step& step, Step& next) {
     e.residual = next.inputs[next.inputs[0] == y ? 1 : 0];
     step.inputs.push_back(*e.residual);
   } else {
-    if (next.op == Op::instance_norm && bare && step.op == Op::convolution) {
+    if (next.op == Op::instance_norm && bare && (step.op == Op::convolution || step.op == Op::up_convolution)) {
       e.after = std::exchange(next.epilogue.before, Activation::none);
       step.moments = true;
     }
@@ -141,8 +155,8 @@ void fuse(Steps& list) {
   for (Step& next : list.steps) {
     if (!steps.empty()) {
       Step& last = steps.back();
-      const bool takes = last.op == Op::convolution || last.op == Op::linear || last.op == Op::depthwise;
-      if (takes && last.output != list.output && reads[static_cast<size_t>(last.output)] == 1 &&
+      if ((convolves(last) || last.op == Op::upsample) && last.output != list.output &&
+          reads[static_cast<size_t>(last.output)] == 1 &&
           std::find(next.inputs.begin(), next.inputs.end(), last.output) != next.inputs.end() && take(last, next))
         continue;
     }
@@ -373,6 +387,7 @@ std::string Step::name() const {
     case Op::add: return "add";
     case Op::concat: return "concat";
     case Op::upsample: return "upsample";
+    case Op::up_convolution: return "up_convolution";
     case Op::max_pool: return "max_pool";
   }
   return "";

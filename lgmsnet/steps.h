@@ -17,6 +17,7 @@
 #include "kernels/layer_norm/layer_norm.h"
 #include "kernels/max_pool/max_pool.h"
 #include "kernels/multiscale_depthwise/multiscale_depthwise.h"
+#include "kernels/up_convolution/up_convolution.h"
 #include "kernels/upsample/upsample.h"
 #include "lgmsnet/config.h"
 #include "lgmsnet/network.h"
@@ -38,6 +39,7 @@ enum class Op {
   add,
   concat,
   upsample,
+  up_convolution,
   max_pool
 };
 
@@ -45,7 +47,7 @@ enum class Op {
 using StepDims =
     std::variant<std::monostate, kernels::ConvolutionDims, kernels::DepthwiseDims, kernels::MultiscaleDepthwiseDims,
                  kernels::NormDims, kernels::LayerNormDims, kernels::AttentionDims, kernels::ActivationDims,
-                 kernels::AddDims, kernels::UpsampleDims, kernels::MaxPoolDims>;
+                 kernels::AddDims, kernels::UpsampleDims, kernels::UpConvolutionDims, kernels::MaxPoolDims>;
 
 // One op, in the order of execution. Values are numbers into Steps::values.
 struct Step {
@@ -91,7 +93,8 @@ struct Steps {
 // Fused, as plans run it. What follows a convolution and needs nothing but its output (a batch norm, an activation, an
 // addition) is its epilogue; it sums the statistics of an instance norm; what the norm then does is left to a 1x1
 // convolution that alone reads it (norm_tables: [N, 3, C], to read through). Parts of a concat are written where they
-// end up. All but those sums have the same bits.
+// end up. A convolution behind an upsampling is one op, which mixes channels before it doubles pixels. All but that and
+// those sums have the same bits.
 enum class Fused : uint8_t { no, yes };
 // For inputs of shape x [N, D, H, W, in_channels]. Throws Error{usage} where x does not fit.
 Steps steps_of(const Config& config, const Shape& x, Fused fused = Fused::no);

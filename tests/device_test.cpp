@@ -131,7 +131,7 @@ TEST_CASE("device: a picture and a volume are segmented with the bits of the hos
     const Tensor picture = Tensor::from<uint8_t>({40, 50, 3}, std::vector<uint8_t>(40 * 50 * 3, 90));
     for (int64_t i = 0; i < 2000; ++i) picture.data<uint8_t>()[i * 2] = static_cast<uint8_t>(i * i % 251);
     const Tensor probabilities = pictures.predict(picture).probabilities;
-    if (mask.defined()) check_same(mask, probabilities);
+    if (mask.defined()) CHECK(max_difference(mask, probabilities) < 1e-5);  // the host has a plan, which sums otherwise
     mask = probabilities;
 
     const Predictor volumes(load_model(LGMS_TEST_DATA "/released/0.1.0_3d.safetensors"), "released");

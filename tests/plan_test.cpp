@@ -40,7 +40,7 @@ std::vector<Case> cases() {
 
 }  // namespace
 
-TEST_CASE("plan: what the steps run one by one give, in 2D the bits, on every instruction set and number of threads") {
+TEST_CASE("plan: what the steps run one by one give, on every instruction set and number of threads") {
   for (const Case& c : cases())
     for (const Isa isa : isas())
       for (const int threads : {1, 3}) {
@@ -56,8 +56,9 @@ TEST_CASE("plan: what the steps run one by one give, in 2D the bits, on every in
         const Tensor x = randn(c.x, 7, DType::f32);
         const Plan plan(c.config, net.parameters(), std::make_shared<PackedWeights>(), c.x);
         const Tensor want = net.forward(x, [](const std::string&, const Tensor&) {}), got = plan.run(x);
-        // Statistics of instance norms are summed in other blocks: at 32^3 the last of them divide by sqrt(1e-5).
-        CHECK(max_difference(got, want) <= (c.config.rank == 2 ? 0 : 5e-5 * max_magnitude(want)));
+        // Up-convolutions sum in another order, and instance norms in other blocks: at 32^3 the last of those divide by
+        // sqrt(1e-5).
+        CHECK(max_difference(got, want) <= (c.config.rank == 2 ? 3e-6 : 5e-5) * max_magnitude(want));
         CHECK(plan.arena().bytes <= plan.arena().least * 11 / 10);
       }
 }

@@ -19,6 +19,7 @@
 #include "kernels/max_pool/reference.h"
 #include "kernels/multiscale_depthwise/reference.h"
 #include "kernels/optimizer/reference.h"
+#include "kernels/up_convolution/reference.h"
 #include "kernels/upsample/reference.h"
 #include "kernels/upsample/upsample.h"
 #include "tests/support/testing.h"
@@ -50,6 +51,7 @@ LGMS_TWINS(LayerNormForward, layer_norm_forward);
 LGMS_TWINS(LayerNormBackward, layer_norm_backward);
 LGMS_TWINS(MaxPoolForward, max_pool_forward);
 LGMS_TWINS(MaxPoolBackward, max_pool_backward);
+LGMS_TWINS(UpConvolutionRun, up_convolution);
 LGMS_TWINS(UpsampleForward, upsample_forward);
 LGMS_TWINS(UpsampleBackward, upsample_backward);
 LGMS_TWINS(AttentionHeadForward, attention_head_forward);
@@ -495,6 +497,52 @@ TEST_CASE("simd_twins: max_pool") {
         const auto twin = [&](int lanes, auto f, auto b) { rows.twin(lanes, run(0.f, f, b)); };
         LGMS_FOR_TWIN_PAIRS(twin, max_pool_forward, max_pool_backward);
       }
+}
+
+TEST_CASE("simd_twins: up_convolution") {
+  for (const UpConvolutionDims& d : {UpConvolutionDims{1, 1, 5, 7, 9, 20, false, 11, 23},
+                                     {2, 1, 18, 3, 4, 8, false, 4, 8},
+                                     {1, 1, 1, 1, 3, 5, false, 3, 5},
+                                     {1, 4, 9, 2, 6, 17, true, 6, 17}}) {
+    const int64_t rows_in = d.n * d.d * d.h * d.w, rows_out = rows_in * (d.volume ? 8 : 4),
+                  moments_size = up_convolution_units(d) * 3 * d.cout;
+    const Finishing<float> after(rows_out, d.cout);
+    const Finishing<double> after_double(rows_out, d.cout);
+    const double terms = 16. * static_cast<double>(d.cin * d.taps() + 12);
+    CAPTURE(d.cout);
+    CAPTURE(d.volume);
+    const auto exact = [&]() -> Outputs {
+      const Tensor x = numbers<double>(rows_in * d.ldx, 1), w = numbers<double>(d.cout * d.cin * d.taps(), 2),
+                   b = numbers<double>(d.cout, 3), y = zeros<double>(rows_out * d.ldy),
+                   packed = zeros<double>(w.numel());
+      for (int64_t o = 0; o < d.cout; ++o)
+        for (int64_t i = 0; i < d.cin; ++i)
+          for (int64_t t = 0; t < d.taps(); ++t)
+            packed.data<double>()[(t * d.cout + o) * d.cin + i] = w.data<double>()[(o * d.cin + i) * d.taps() + t];
+      up_convolution_reference<double>(d, 0, up_convolution_units(d), x.data<double>(), packed.data<double>(),
+                                       {.epilogue = after_double.epilogue(b)}, y.data<double>(), nullptr);
+      return {output<double>(y, terms), {{}, 0}};
+    };
+    const auto run = [&](const UpConvolutionImpl& impl) -> Outputs {
+      const PreparedUpConvolution p = prepare(d, impl, Context::current());
+      const Tensor x = numbers<float>(rows_in * d.ldx, 1), w = numbers<float>(d.cout * d.cin * d.taps(), 2),
+                   b = numbers<float>(d.cout, 3), y = zeros<float>(rows_out * d.ldy),
+                   packed = zeros<float>(p.packed_bytes / 4), scratch = zeros<float>(p.scratch_bytes / 4),
+                   moments = zeros<float>(moments_size);
+      pack(p, w.data<float>(), packed.data<float>());
+      kernels::run(p, x.data<float>(), packed.data<float>(),
+                   {.epilogue = after.epilogue(b), .moments = moments.data<float>()}, y.data<float>(),
+                   scratch.data<float>());
+      return {output<float>(y, terms), output<float>(moments, kAny)};
+    };
+    Rows rows(exact());
+    for (const UpConvolutionImpl& impl : up_convolution_impls())
+      if (supported(impl.isa) && impl.isa != Isa::reference) rows.row(impl.isa, run(impl));
+    const auto twin = [&](int lanes, UpConvolutionRun* f) {
+      rows.twin(lanes, run({"twin", Device::cpu, Isa::generic, lanes, f}));
+    };
+    LGMS_FOR_TWINS(twin, up_convolution);
+  }
 }
 
 TEST_CASE("simd_twins: upsample") {

@@ -1,0 +1,3 @@
+#include "kernels/simd/generic.h"
+//
+#include "kernels/up_convolution/up_convolution_loops.h"
