@@ -35,7 +35,7 @@ Context::Context(ContextOptions options)
   check(supported(isa_), ErrorKind::device, "[isa] ", name_of(isa_), ": this CPU has no more than ",
         name_of(best_isa()));
   check(supported(provider_), ErrorKind::device, "[provider] ", name_of(provider_),
-        ": not in this build; README.md says how to get it, then configure with -DLGMS_ONEDNN=ON and build again");
+        ": not in this build; get it with tools/onednn.sh, configure with -DLGMS_ONEDNN=ON and build again");
   if (!options_.executor) pool_ = std::make_unique<ThreadPool>(threads_);
 }
 

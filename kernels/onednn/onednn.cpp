@@ -119,7 +119,7 @@ std::string onednn_description() {
 
 namespace lgms::kernels {
 
-std::string onednn_description() { return "not in this build; README.md says how to get it"; }
+std::string onednn_description() { return "not in this build; tools/onednn.sh gets it"; }
 
 }  // namespace lgms::kernels
 #endif
