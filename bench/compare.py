@@ -1,154 +1,106 @@
 #!/usr/bin/env python3
-"""The whole network against PyTorch: time and memory of an inference and of a training step.
+"""The whole network against its float32 peers: time and memory of an inference and of a training step.
 
-    python3 bench/compare.py                                   # builds, sets PyTorch up in build/compare-env, measures
-    python3 bench/compare.py --python /path/to/python          # one that has torch, numpy and safetensors
-    python3 bench/compare.py --program build/default/lgmsnet --threads 1 --runs 40 --json result.json
-    python3 bench/compare.py --rank 3 --runs 5                 # 96x96x96, 14 classes, dice and cross-entropy, AdamW
+    python3 bench/compare.py                               # builds, sets peers up in build/compare-env, measures
+    python3 bench/compare.py --cases inference --batch 1 8 # 2D, 256x256, against all peers
+    python3 bench/compare.py --rank 3 --runs 5             # 96x96x96, 14 classes, dice and cross-entropy, AdamW
+    python3 bench/compare.py --peers openvino --program build/release/lgmsnet --threads 1 --json result.json
 
-Every contestant is a process of its own: our program, and PyTorch in each of its modes. All get the same file with
-weights, input and target. First each computes its outputs (logits; in training the loss too). Ours must be as near to
-PyTorch's in double as float32 allows, or nothing is measured; the deviation of each mode of PyTorch is printed, and one
-that is too large (channels_last_3d on AVX2: 1e-3) is marked. Then all are warmed up; then they are measured in turns, one run each per
-round, so that a slow moment of the machine meets all of them. While one runs, the others wait for a line on their
-standard input. Peak memory is VmHWM of the process at its end: PyTorch's includes the import of torch.
+Inference: ONNX Runtime, OpenVINO, MNN, and PyTorch: contiguous, channels_last, compiled (channels_last and frozen).
+Training: PyTorch only. All compute in float32; the table says which setting of theirs holds them to it. The versions
+are those of compare-requirements.txt; --python names an interpreter that has its own.
+
+Every contestant is a process of its own. All get the same file with weights, input and target; ONNX Runtime, OpenVINO
+and MNN get the network as PyTorch exports it to ONNX, one file per case. First each computes its outputs (logits; in
+training the loss too). Ours must be as near to PyTorch's in double as float32 allows, or nothing is measured; the
+deviation of each peer is in the table, relative to the largest value, and one that is too large is marked. A peer that
+cannot be set up or does not run is in the table with its reason. Then all are warmed up; then they are measured in
+turns, one run each per round in changing order, so that a slow moment of the machine meets all of them. While one runs,
+the others wait for a line on their standard input. How each is set up stands in peers.py.
+
+ours/its is the median of the ratios of the rounds, with p10..p90. Peak memory is VmHWM of the process at its end; in
+brackets what it was when the peer had only been imported.
 """
 import argparse
+import importlib.metadata
 import json
+import logging
 import os
 import platform
 import random
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-MODES = ("contiguous", "channels_last", "compile", "compile channels_last")
-CASES = ("inference", "training")
-BATCH = {2: {"inference": 1, "training": 4}, 3: {"inference": 1, "training": 1}}
+from peers import CASES, CHANNELS, ORACLE, PEERS, ROOT, onnx_of
+
+TRAINING_BATCH = {2: 4, 3: 1}
 SIZE = {2: 256, 3: 96}
-CHANNELS = {2: (3, 1), 3: (1, 14)}          # of the input, and classes
-WARM_UP = {2: 3, 3: 1}                      # runs after the first
 TOLERANCE = 5e-4                            # of the largest logit, and of the loss
+OPSET = 20                                  # the newest that MNN reads; GELU is an operation, which ORT and MNN reward
+ISA = ("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8")
 
 
-def arguments():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--program", help="an lgmsnet that is built already")
-    p.add_argument("--python", help="a Python with torch, numpy and safetensors; default: build/compare-env")
-    p.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
-    p.add_argument("--modes", nargs="*", choices=MODES, default=list(MODES), help="of PyTorch")
-    p.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    p.add_argument("--rank", type=int, choices=(2, 3), default=2, help="images or volumes (default 2)")
-    p.add_argument("--size", type=int, help="all sides (default 256 in 2D, 96 in 3D)")
-    p.add_argument("--runs", type=int, default=20, help="measured runs of every contestant (default 20)")
-    p.add_argument("--json", metavar="FILE", help="write all samples too")
-    p.add_argument("--worker", nargs=6, help=argparse.SUPPRESS)
-    a = p.parse_args()
-    a.size = a.size or SIZE[a.rank]
-    return a
+def peers_of(case, chosen):
+    """Those of --peers that can do the case, or its usual ones."""
+    if chosen is None:
+        return [p for p, peer in PEERS.items() if case in peer.cases]
+    return [p for p in chosen if case == "inference" or PEERS[p].package == "torch"]
 
-
-def python_with_torch():
-    """The interpreter of build/compare-env, which is made where it does not exist."""
-    folder = os.path.join(ROOT, "build", "compare-env")
-    python = os.path.join(folder, "bin", "python")
-    if subprocess.run([python, "-c", "import torch, safetensors"], capture_output=True).returncode \
-            if os.path.exists(python) else True:
-        print(f"installing PyTorch in {folder}", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r",
-                        os.path.join(ROOT, "tests", "oracle", "requirements.txt")], check=True)
-    return python
-
-
-def build():
-    subprocess.run(["cmake", "--preset", "default"], cwd=ROOT, check=True, stdout=sys.stderr)
-    subprocess.run(["cmake", "--build", "--preset", "default", "--target", "lgmsnet"], cwd=ROOT, check=True,
-                   stdout=sys.stderr)
-    return os.path.join(ROOT, "build", "default", "lgmsnet")
-
-
-def peak_mib():
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 1024
-
-
-# ---- a PyTorch process: "ready" when warm, then one run and its milliseconds for every line read ----
-
-def work(rank, case, mode, threads, path, outputs):
-    import torch
-    from safetensors.torch import load_file, save_file
-    sys.path.insert(0, os.path.join(ROOT, "tests", "oracle"))
-    from lgmsnet import LGMSNet, bce_dice, dice_ce
-
-    imported, rank = peak_mib(), int(rank)
-    torch.set_num_threads(int(threads))
-    file = load_file(path)
-    last = torch.channels_last if rank == 2 else torch.channels_last_3d
-    layout = last if "channels_last" in mode else torch.contiguous_format
-    net = LGMSNet(rank, *CHANNELS[rank])
-    net.load_state_dict({k.removeprefix("weights."): v for k, v in file.items() if k.startswith("weights.")})
-    net = net.to(memory_format=layout).train(case == "training")
-    call = torch.compile(net) if mode.startswith("compile") else net
-    x, target = file["input"].contiguous(memory_format=layout), file["target"]
-    loss_of = bce_dice if rank == 2 else dice_ce
-    optimizer = torch.optim.SGD(net.parameters(), 0.02, momentum=0.9, weight_decay=1e-4) if rank == 2 else \
-        torch.optim.AdamW(net.parameters(), 1e-3, weight_decay=1e-5)
-
-    @torch.inference_mode()
-    def inference():
-        return {"logits": call(x)}
-
-    def training():
-        optimizer.zero_grad(set_to_none=True)
-        logits = call(x)
-        loss = loss_of(logits, target)
-        loss.backward()
-        optimizer.step()
-        return {"logits": logits.detach(), "loss": loss.detach()}
-
-    run = {"inference": inference, "training": training}[case]
-    save_file({k: v.contiguous() for k, v in run().items()}, outputs)
-    for _ in range(WARM_UP[rank]):
-        run()
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        run()
-        print(1000 * (time.perf_counter() - start), flush=True)
-    print(json.dumps({"peak_mib": peak_mib(), "import_mib": imported}), flush=True)
-
-
-# ---- the referee ----
 
 class Contestant:
-    def __init__(self, name, command, outputs):
-        self.name, self.outputs, self.samples = name, outputs, []
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE if name != "lgmsnet" else None, text=True)
+    """A process that computes when asked to. Where it is gone, its fault says why."""
 
-    def ready(self):
-        """Waits for the warm-up; False where the process gave up (torch.compile without a compiler, say)."""
-        return self.process.stdout.readline().strip() == "ready"
+    def __init__(self, title, version, precision, command, outputs):
+        self.title, self.version, self.precision, self.outputs = title, version, precision, outputs
+        self.samples, self.error, self.fault, self.peak, self.imported = [], None, None, None, None
+        self.log = open(f"{outputs}.log", "w+")
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=self.log, text=True)
+
+    def line(self):
+        line = self.process.stdout.readline().strip()
+        if not line:
+            code = self.process.wait()
+            self.log.seek(0)
+            words = [w.strip() for w in self.log if w.strip()][-1:]
+            end = [f"killed by {signal.Signals(-code).name}"] if code < 0 else [] if words else [f"ended with {code}"]
+            self.fault = ": ".join(end + words)[:200]
+        return line
+
+    def start(self, truth):
+        """Waits for the warm-up and looks at the outputs."""
+        if self.line() == "ready":
+            self.error = error_of(self.outputs, truth)
 
     def run(self):
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        self.samples.append(float(self.process.stdout.readline()))
+        try:
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass                            # line() finds out why
+        line = self.line()
+        if line:
+            self.samples.append(float(line))
 
     def finish(self):
-        rest, _ = self.process.communicate()
-        return json.loads(rest)
+        self.process.stdin.close()
+        line = self.line()
+        if line:
+            end = json.loads(line)
+            self.peak, self.imported = end["peak_mib"], end.get("import_mib")
+
+    def agrees(self):
+        return self.error <= TOLERANCE
 
 
-def write_case(path, rank, batch, size):
-    """Weights, input and target for all; returns PyTorch's outputs in double, of an inference and of a step."""
+def write_case(path, rank, case, batch, size, onnx):
+    """Weights, input and target for all, the network in ONNX if need be; returns PyTorch's outputs in double."""
     import torch
     from safetensors.torch import save_file
-    sys.path.insert(0, os.path.join(ROOT, "tests", "oracle"))
     from lgmsnet import LGMSNet, bce_dice, dice_ce
 
     torch.manual_seed(0)
@@ -162,13 +114,34 @@ def write_case(path, rank, batch, size):
               "splits": [[96, 32], [96, 32], [96, 32], [48, 16]], "depths": [1, 1, 1]}
     save_file({"input": x, "target": target, **{f"weights.{k}": v for k, v in net.state_dict().items()}}, path,
               metadata={"config": json.dumps(config), "kind": "network", "steps": "0"})
+    if onnx:
+        export(net.eval(), x, onnx_of(path))
     net.double()
     with torch.no_grad():
-        truth = {"inference": {"logits": net.eval()(x.double())}}
+        if case == "inference":
+            return {"logits": net.eval()(x.double())}
         logits = net.train()(x.double())
         loss = bce_dice(logits, target.double()) if rank == 2 else dice_ce(logits, target)
-        truth["training"] = {"logits": logits, "loss": loss}
-    return truth
+    return {"logits": logits, "loss": loss}
+
+
+def export(net, x, path):
+    import torch
+    from torch.nn import functional
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    attention = functional.scaled_dot_product_attention
+
+    def of_rank_4(q, k, v):                 # the exporter knows no other
+        return attention(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1)).unflatten(0, q.shape[:2])
+
+    functional.scaled_dot_product_attention = of_rank_4
+    try:
+        torch.onnx.export(net, (x,), path, dynamo=True, opset_version=OPSET, input_names=["input"],
+                          output_names=["logits"], external_data=False, verbose=False)
+    except Exception as e:                  # whoever needs the file will not find it
+        print(f"compare: no ONNX: {e}", file=sys.stderr)
+    finally:
+        functional.scaled_dot_product_attention = attention
 
 
 def error_of(outputs, truth):
@@ -178,86 +151,171 @@ def error_of(outputs, truth):
     return max(((got[k].double() - t).abs().max() / t.abs().max()).item() for k, t in truth.items())
 
 
-def measure(a, case, threads, program, folder, truth):
-    path = os.path.join(folder, f"{case}.safetensors")
-    contestants = []
-    for name in ("lgmsnet", *a.modes):
-        outputs = os.path.join(folder, f"{case}-{threads}-{name}.safetensors")
-        ours = [program, "bench", path, "--interactive", "--outputs", outputs, "-t", str(threads)]
-        command = ours + ["--train"] * (case == "training") if name == "lgmsnet" else \
-            [sys.executable, os.path.abspath(__file__), "--worker", str(a.rank), case, name, str(threads), path,
-             outputs]
-        c = Contestant(name if name == "lgmsnet" else f"PyTorch {name}", command, outputs)
-        if not c.ready():
-            _, complaint = c.process.communicate()
-            if name == "lgmsnet":
-                raise SystemExit(f"compare: {' '.join(ours)} failed")
-            print(f"PyTorch {name}: does not run here: {(complaint.strip().splitlines() or ['?'])[-1][:150]}")
-            continue
-        c.error = error_of(outputs, truth)
-        if not c.error <= TOLERANCE and name == "lgmsnet":
-            raise SystemExit(f"compare: outputs of {c.name} deviate by {c.error:.1e} of the largest one; not measured")
+def version_of(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def measure(a, case, threads, peers, about, path, truth):
+    folder = os.path.dirname(path)
+    outputs = os.path.join(folder, f"{threads}-lgmsnet")
+    command = [about["program"], "bench", path, "--interactive", "--outputs", outputs, "-t", str(threads)]
+    ours = Contestant("lgmsnet", about["lgmsnet"], "f32", command + ["--train"] * (case == "training"), outputs)
+    ours.start(truth)
+    if ours.fault:
+        raise SystemExit(f"compare: {' '.join(command)}: {ours.fault}")
+    if not ours.agrees():
+        raise SystemExit(f"compare: outputs of lgmsnet deviate by {ours.error:.1e} of the largest one; not measured")
+    contestants = [ours]
+    for p in peers:
+        print(f"{case}, {threads} threads: {PEERS[p].title}", file=sys.stderr)
+        outputs = os.path.join(folder, f"{threads}-{p}")
+        command = [sys.executable, os.path.join(ROOT, "bench", "peers.py"), p, str(a.rank), case, str(threads), path,
+                   outputs]
+        c = Contestant(PEERS[p].title, version_of(PEERS[p].package), PEERS[p].precision, command, outputs)
+        c.start(truth)
         contestants.append(c)
     for _ in range(a.runs):
-        for c in random.sample(contestants, len(contestants)):
-            time.sleep(0.02)            # threads of the one before stop spinning
+        running = [c for c in contestants if not c.fault]
+        for c in random.sample(running, len(running)):
+            time.sleep(0.1)                 # threads of the one before stop spinning: ONNX Runtime's take 25 ms
             c.run()
     for c in contestants:
-        end = c.finish()
-        c.peak, c.imported = end["peak_mib"], end.get("import_mib", 0)
+        if not c.fault:
+            c.finish()
+    if ours.fault:
+        raise SystemExit(f"compare: lgmsnet: {ours.fault}")
     return contestants
 
 
-def report(case, batch, threads, contestants):
-    print(f"\n{case}, batch {batch}, {threads} thread{'s' * (threads > 1)}")
-    print(f"  {'':32} {'median ms':>10} {'min':>8} {'p10..p90':>16} {'peak MiB':>9} {'error':>8}")
-    rows = []
+def tenths(samples):
+    """p10 and p90."""
+    cuts = statistics.quantiles(samples, n=10, method="inclusive") if len(samples) > 1 else samples
+    return cuts[0], cuts[-1]
+
+
+def ratios(ours, c):
+    """Ours over its, round by round."""
+    return [mine / its for mine, its in zip(ours.samples, c.samples)]
+
+
+def ratio_text(samples):
+    low, high = tenths(samples)
+    return f"{statistics.median(samples):.2f} ({low:.2f}..{high:.2f})"
+
+
+def report(case, rank, size, batch, threads, contestants):
+    ours, *theirs = contestants
+    print(f"\n### {case}, {'x'.join([str(size)] * rank)}, batch {batch}, {threads} thread{'s' * (threads > 1)}\n")
+    print("| engine | version | precision | threads | runs | median ms | p10..p90 | ours/its | peak MiB | deviation |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for c in contestants:
-        s = sorted(c.samples)
-        tenth = statistics.quantiles(s, n=10, method="inclusive") if len(s) > 1 else s * 9
-        print(f"  {c.name:32} {statistics.median(s):10.1f} {s[0]:8.1f} {tenth[0]:7.1f}..{tenth[-1]:7.1f} "
-              f"{c.peak:9.0f} {c.error:8.0e}{'' if c.error <= TOLERANCE else '  inaccurate'}")
-        rows.append({"name": c.name, "median_ms": statistics.median(s), "peak_mib": c.peak, "import_mib": c.imported, "error": c.error,
-                     "samples_ms": c.samples})
-    theirs = rows[1:]
-    ratio = rows[0]["median_ms"] / min(r["median_ms"] for r in theirs) if theirs else None
-    if theirs:
-        best = min(theirs, key=lambda r: r["median_ms"])
-        print(f"  ratio: {ratio:.2f} of the fastest, {best['name']} (below 1: lgmsnet is faster)")
-        print(f"  of PyTorch's memory, {max(c.imported for c in contestants):.0f} MiB are there once it is imported")
-    return {"case": case, "batch": batch, "threads": threads, "rows": rows, "ratio": ratio}
+        print(f"| {c.title} | {c.version} | {c.precision} | {threads} | {len(c.samples)} | ", end="")
+        if c.fault:
+            print(f"{c.fault.replace('|', '/')} | | | | |")
+            continue
+        low, high = tenths(c.samples)
+        print(f"{statistics.median(c.samples):.1f} | {low:.1f}..{high:.1f} | "
+              f"{'' if c is ours else ratio_text(ratios(ours, c))} | "
+              f"{c.peak:.0f}{'' if c.imported is None else f' ({c.imported:.0f})'} | "
+              f"{c.error:.0e}{'' if c.agrees() else ' too large'} |")
+    best = min((c for c in theirs if not c.fault), key=lambda c: statistics.median(c.samples), default=None)
+    if best:
+        print(f"\nRatio to the fastest float32 peer, {best.title}{'' if best.agrees() else ' (which deviates)'}: "
+              f"{ratio_text(ratios(ours, best))}; below 1: lgmsnet is faster.", flush=True)
+    return {"case": case, "rank": rank, "size": size, "batch": batch, "threads": threads,
+            "fastest": best and best.title, "ratio": best and statistics.median(ratios(ours, best)),
+            "rows": [{"name": c.title, "version": c.version, "precision": c.precision, "fault": c.fault,
+                      "median_ms": statistics.median(c.samples) if c.samples else None, "peak_mib": c.peak,
+                      "import_mib": c.imported, "error": c.error, "samples_ms": c.samples} for c in contestants]}
 
 
-def versions(program):
+# ---- what is compared, where ----
+
+def environment():
+    """The interpreter of build/compare-env, with those packages of compare-requirements.txt that can be had."""
+    folder = os.path.join(ROOT, "build", "compare-env")
+    python, done = os.path.join(folder, "bin", "python"), os.path.join(folder, "installed.txt")
+    requirements = os.path.join(ROOT, "bench", "compare-requirements.txt")
+    with open(requirements) as file:
+        wanted = file.read()
+    if os.path.exists(done) and open(done).read() == wanted:
+        return python
+    print(f"installing the peers in {folder}", file=sys.stderr)
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    missing = [package for package in wanted.splitlines() if package[:1] not in ("", "#") and subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "-c", requirements, package]).returncode]
+    if missing:                             # tried again next time
+        print(f"compare: not installed: {' '.join(missing)}", file=sys.stderr)
+    else:
+        with open(done, "w") as file:
+            file.write(wanted)
+    return python
+
+
+def build():
+    subprocess.run(["cmake", "--preset", "default"], cwd=ROOT, check=True, stdout=sys.stderr)
+    subprocess.run(["cmake", "--build", "--preset", "default", "--target", "lgmsnet"], cwd=ROOT, check=True,
+                   stdout=sys.stderr)
+    return os.path.join(ROOT, "build", "default", "lgmsnet")
+
+
+def about_all(program):
     import torch
-    ours = subprocess.run([program, "--version"], capture_output=True, text=True).stdout.strip()
-    devices = subprocess.run([program, "devices"], capture_output=True, text=True).stdout.strip()
+    with open("/proc/cpuinfo") as file:
+        cpu = dict(map(str.strip, line.split(":", 1)) for line in file if ":" in line)
+    flags = cpu.get("flags", "").split()
     onednn = [line.strip(" -") for line in torch.__config__.show().splitlines() if "MKL-DNN" in line]
-    return {"lgmsnet": ours, "devices": devices, "torch": torch.__version__, "torch_isa": torch.backends.cpu.get_cpu_capability(),
-            "onednn": onednn[0] if onednn else "none", "python": platform.python_version(), "cpus": os.cpu_count()}
+    ours = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
+    return {"cpu": cpu.get("model name", platform.machine()), "isa": [i for i in ISA if i in flags],
+            "cores": len(os.sched_getaffinity(0)), "program": program, "lgmsnet": ours,
+            "python": platform.python_version(), "torch_isa": torch.backends.cpu.get_cpu_capability(),
+            "onednn": onednn[0] if onednn else "none"}
+
+
+def arguments():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--program", help="an lgmsnet that is built already")
+    p.add_argument("--python", help="a Python with what compare-requirements.txt names; default: build/compare-env")
+    p.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    p.add_argument("--peers", "--modes", nargs="*", choices=PEERS, help="default: those above, for each case")
+    p.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    p.add_argument("--rank", type=int, choices=(2, 3), default=2, help="images or volumes (default 2)")
+    p.add_argument("--size", type=int, help="all sides (default 256 in 2D, 96 in 3D)")
+    p.add_argument("--batch", type=int, nargs="+", default=[1], help="of inference (default 1)")
+    p.add_argument("--runs", type=int, default=20, help="measured runs of every contestant (default 20)")
+    p.add_argument("--json", metavar="FILE", help="write all samples too")
+    a = p.parse_args()
+    a.size = a.size or SIZE[a.rank]
+    return a
 
 
 def main():
     a = arguments()
-    if a.worker:
-        return work(*a.worker)
+    sys.path.insert(0, ORACLE)
     program = os.path.abspath(a.program) if a.program else build()
-    python = a.python or python_with_torch()
+    python = a.python or environment()
     if os.path.abspath(python) != sys.executable:
         os.execv(python, [python, os.path.abspath(__file__), *sys.argv[1:], "--program", program, "--python", python])
-    about = versions(program)
-    for key, value in about.items():
-        print(f"{key}: {value}")
+    about = about_all(program)
+    print(f"Machine: {about['cpu']}, {about['cores']} cores; {' '.join(about['isa'])}. "
+          f"PyTorch: {about['torch_isa']}, {about['onednn']}.")
     results = []
-    with tempfile.TemporaryDirectory() as folder:
-        for case in a.cases:
-            batch = BATCH[a.rank][case]
-            truth = write_case(os.path.join(folder, f"{case}.safetensors"), a.rank, batch, a.size)[case]
-            for threads in a.threads:
-                results.append(report(case, batch, threads, measure(a, case, threads, program, folder, truth)))
+    for case in a.cases:
+        peers = peers_of(case, a.peers)
+        for batch in a.batch if case == "inference" else [TRAINING_BATCH[a.rank]]:
+            with tempfile.TemporaryDirectory() as folder:
+                path = os.path.join(folder, "case.safetensors")
+                onnx = any(PEERS[p].package != "torch" for p in peers)
+                truth = write_case(path, a.rank, case, batch, a.size, onnx)
+                for threads in a.threads:
+                    contestants = measure(a, case, threads, peers, about, path, truth)
+                    results.append(report(case, a.rank, a.size, batch, threads, contestants))
     if a.json:
         with open(a.json, "w") as out:
-            json.dump({"about": about, "rank": a.rank, "size": a.size, "results": results}, out, indent=1)
+            json.dump({"about": about, "results": results}, out, indent=1)
 
 
 if __name__ == "__main__":

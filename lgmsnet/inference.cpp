@@ -69,7 +69,7 @@ Inference::Inference(const Config& config, const NamedTensors& tensors, const st
 
 Tensor Inference::forward(const Tensor& x, const StageHook& hook) const {
   if (!hook && x.dtype() == DType::f32 && parameters_.front().dtype() == DType::f32 && x.device() == Device::cpu)
-    return plans_->get(config_, parameters_, x.shape())->run(x.dense());
+    return plan(x.shape())->run(x.dense());
   const Steps list = steps_of(config_, x.shape());
   std::vector<Tensor> values(list.values.size());
   const auto tensor_of = [&](int index) {

@@ -32,6 +32,9 @@ class Inference {
   // Throws Error{usage} where x does not fit.
   Tensor forward(const Tensor& x, const StageHook& hook = {}) const;
 
+  // What forward runs on in the current context, on f32 of the host.
+  std::shared_ptr<const Plan> plan(const Shape& x) const { return plans_->get(config_, parameters_, x); }
+
   const Config& config() const { return config_; }
   const std::vector<Tensor>& parameters() const { return parameters_; }  // shared
 

@@ -285,6 +285,19 @@ const char* Plan::row_of(size_t step) const {
       operations_[step].prepared);
 }
 
+int64_t Plan::scratch_bytes(size_t step) const { return lgms::scratch_bytes(operations_[step].prepared); }
+
+StepWork Plan::work_of(size_t index) const {
+  const Step& step = list_.steps[index];
+  const double flop = 2. * static_cast<double>(step.macs + step.attention_macs + step.upsample_macs);
+  const auto* const p = std::get_if<kernels::PreparedConvolution<float>>(&operations_[index].prepared);
+  const bool transformed = p != nullptr && p->row->rounding == kernels::Rounding::transformed;
+  int64_t elements = list_.shape_of(step.output).numel();
+  for (const int v : step.inputs) elements += list_.shape_of(v).numel();
+  for (const ParameterSpec& spec : step.parameters) elements += spec.shape.numel();
+  return {flop, transformed ? flop / 4 : flop, static_cast<double>(elements * size_of(DType::f32))};
+}
+
 TensorView Plan::run(const TensorView& x, void* arena, const AfterStep& after) const {
   kernels::expect_shape("plan", "x", x, input_);
   kernels::expect_type("plan", "x", x, DType::f32);

@@ -62,6 +62,12 @@ struct ForwardCost {
 };
 ForwardCost forward_cost(const Config& config, const Shape& x);
 
+// What a step does. flop: 2 per multiply-add of its definition; products: of those that its row does (Winograd's F(4,3)
+// needs a quarter). bytes: of inputs, output and weights, each once.
+struct StepWork {
+  double flop, products, bytes;
+};
+
 // Called after every step of a plan.
 using AfterStep = std::function<void(size_t step)>;
 
@@ -79,6 +85,8 @@ class Plan {
   const Steps& steps() const { return list_; }
   const char* row_of(size_t step) const;
   const PackedWeights& packed() const { return *packed_; }
+  StepWork work_of(size_t step) const;
+  int64_t scratch_bytes(size_t step) const;
   // Whether a context is one that the plan is for.
   bool fits(const Context& context) const;
 

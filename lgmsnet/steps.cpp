@@ -378,6 +378,24 @@ std::string Step::name() const {
   return "";
 }
 
+std::string Step::fused_name() const {
+  if (op == Op::activation) return name();
+  const auto parts = [&](const Epilogue<std::optional<int>>& e) {
+    std::string all;
+    const auto add_part = [&](bool there, const char* part) {
+      if (there) all += (all.empty() ? "" : ", ") + std::string(part);
+    };
+    add_part(e.before != Activation::none, kernels::name_of(e.before));
+    add_part(e.norm.has_value(), "norm");
+    add_part(e.after != Activation::none, kernels::name_of(e.after));
+    add_part(e.residual.has_value(), "residual");
+    return all;
+  };
+  std::string first = parts(prologue), last = parts(epilogue);
+  if (moments) last += last.empty() ? "moments" : ", moments";
+  return (first.empty() ? "" : first + " > ") + name() + (last.empty() ? "" : " > " + last);
+}
+
 int64_t Step::trained_elements() const {
   int64_t sum = 0;
   for (const ParameterSpec& p : parameters)

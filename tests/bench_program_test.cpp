@@ -1,3 +1,6 @@
+#include <fstream>
+#include <iterator>
+
 #include "core/io/json.h"
 #include "core/io/safetensors.h"
 #include "support/folder.h"
@@ -11,6 +14,11 @@ namespace {
 
 const std::string kGolden = LGMS_TEST_DATA "/golden/net_2d.safetensors",
                   kGolden3d = LGMS_TEST_DATA "/golden/net_3d.safetensors";
+
+std::string text_of(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
 
 Outcome bench(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "bench");
@@ -71,6 +79,42 @@ TEST_CASE("bench: fresh weights of a named network; a run for every line that is
   CHECK(o.out.find("ready\n") == 0);
   const io::Json report = io::parse_json(o.out.substr(o.out.rfind("\n{") + 1)).value;
   CHECK(report.find("samples_ms")->size() == 3);
+}
+
+TEST_CASE("bench: a profile has every step's time beside its roof; a trace has every step and thread") {
+  const Folder folder;
+  const std::string trace = (folder / "trace.json").string();
+  for (const std::string config : {"2d", "3d"}) {
+    const Outcome o = run_program(LGMS_PROGRAM, {"bench", "--config", config, "--size", "32", "--runs", "3", "-t", "2",
+                                                 "--profile", "--trace", trace, "--json"});
+    REQUIRE(o.code == 0);
+    const io::Json report = io::parse_json(o.out).value;
+    CHECK(report.find("steps")->size() > 50);
+    REQUIRE(report.find("steps")->size() == report.find("times")->size());
+    for (const io::Json& t : report.find("times")->items()) {
+      CHECK(t.find("ms")->number() > 0);
+      CHECK(t.find("roof_ms")->number() > 0);
+      CHECK(t.find("thread_gain")->number() > 0);
+    }
+    CHECK(report.find("flops")->number() > 0);
+    const io::Json events = *io::parse_json(text_of(trace)).value.find("traceEvents");
+    size_t steps = 0;
+    bool second = false;
+    for (const io::Json& e : events.items()) {
+      if (e.find("ph")->string() != "X") continue;
+      CHECK(e.find("dur")->number() >= 0);
+      steps += e.find("tid")->integer() == 0;
+      second = second || e.find("tid")->integer() == 2;
+    }
+    CHECK(steps == 3 * report.find("steps")->size());
+    CHECK(second);
+  }
+  const Outcome o = bench({"--size", "32", "--runs", "1", "--profile"});
+  CHECK(o.code == 0);
+  CHECK(o.out.find("where the milliseconds above the roof go") != std::string::npos);
+  CHECK(o.out.find("roofs, measured") != std::string::npos);
+  CHECK(bench({"--size", "32", "--profile", "--train"}).code == 2);
+  CHECK(bench({"--size", "32", "--trace", "/no/such/folder/x"}).code == 1);
 }
 
 TEST_CASE("bench: what makes no sense is refused") {

@@ -128,6 +128,17 @@ TEST_CASE("summary: the paper's parameters and operations; info: what the file s
   CHECK(contains(run({"summary"}).out, "2321393"));
   CHECK(run({"summary", "--size", "100"}).code == 2);
   CHECK(run({"summary", "--config", "4d"}).code == 2);
+  const json plan = json::parse(run({"summary", "--plan", "--json", "--size", "64"}).out);
+  double flop = 0;
+  for (const json& step : plan["steps"]) {
+    flop += step["flop"].get<double>();
+    CHECK(step["arena_offset"].get<int64_t>() + step["arena_bytes"].get<int64_t>() <=
+          plan["arena_bytes"].get<int64_t>());
+  }
+  CHECK(flop * 1e-9 ==
+        doctest::Approx(
+            json::parse(run({"summary", "--json", "--size", "64"}).out)["gflop_with_attention"].get<double>()));
+  CHECK(contains(run({"summary", "--plan", "--config", "3d", "--size", "32"}).out, "norm_tables"));
 
   const testing::Folder folder;
   save_model(folder / "model.safetensors", untrained());

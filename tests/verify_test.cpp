@@ -25,6 +25,15 @@ std::vector<fs::path> goldens(const fs::path& folder, const std::string& prefix)
   return files;
 }
 
+void check_rows(const VerifyReport& report) {
+  for (const VerifyRow& row : report.rows) {
+    CAPTURE(row.name);
+    CAPTURE(row.where);
+    CAPTURE(row.error);
+    CHECK(row.passed);
+  }
+}
+
 void check_file(const fs::path& file, DType dtype) {
   CAPTURE(file);
   CAPTURE(dtype);
@@ -32,12 +41,20 @@ void check_file(const fs::path& file, DType dtype) {
   const Context::Scope scope(context);
   const VerifyReport report = verify(file.string(), dtype);
   CHECK(report.rows.size() > 2);
-  for (const VerifyRow& row : report.rows) {
-    CAPTURE(row.name);
-    CAPTURE(row.where);
-    CAPTURE(row.error);
-    CHECK(row.passed);
-  }
+  check_rows(report);
+}
+
+// By the plan that inference runs on, on every instruction set, with one and two threads.
+void check_plan(const fs::path& file) {
+  for (const Isa isa : isas())
+    for (const int threads : {1, 2}) {
+      if (isa == Isa::reference) continue;  // minutes
+      CAPTURE(file);
+      CAPTURE(name_of(isa));
+      Context context({.threads = threads, .isa = isa});
+      const Context::Scope scope(context);
+      check_rows(verify_plan(file.string()));
+    }
 }
 
 }  // namespace
@@ -47,6 +64,7 @@ TEST_CASE("verify: the project's golden files, in double and in float") {
   REQUIRE(files.size() >= 2);
   for (const fs::path& file : files)
     for (DType dtype : {DType::f64, DType::f32}) check_file(file, dtype);
+  for (const fs::path& file : files) check_plan(file);
 }
 
 TEST_CASE("verify: one changed weight is found") {
@@ -82,4 +100,5 @@ TEST_CASE("verify: the large golden files") {
     return;
   }
   for (const fs::path& file : files) check_file(file, DType::f32);
+  for (const fs::path& file : files) check_plan(file);
 }

@@ -1,4 +1,4 @@
-// lgmsnet bench: the time and memory of the whole network. bench/compare.py drives it in turns with PyTorch.
+// lgmsnet bench: the time and memory of the whole network. bench/compare.py drives it in turns with other engines.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -17,6 +17,7 @@
 #include "lgmsnet/training/lgmsnet.h"
 #include "lgmsnet/training/verify.h"
 #include "nn/optimizer.h"
+#include "tools/plan_report.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
 
@@ -24,10 +25,10 @@ namespace lgms::tools {
 namespace {
 
 struct Arguments {
-  std::string file, config = "2d", outputs;
+  std::string file, config = "2d", outputs, trace;
   int64_t size = 0, batch = 1;
   int runs = 20;
-  bool train = false, checkpointing = false, json = false, interactive = false;
+  bool train = false, checkpointing = false, profile = false, json = false, interactive = false;
   Machine machine;
 };
 
@@ -80,6 +81,7 @@ class Workload {
 
   int rank() const { return net_.config().rank; }
   const Shape& shape() const { return input_.shape(); }
+  io::Json profile(const Arguments& a) const { return tools::profile(inference_, input_, a.runs, a.trace, a.json); }
 
  private:
   LGMSNet net_;
@@ -147,6 +149,11 @@ void bench(const Arguments& a) {
   NamedTensors first = a.file.empty() ? workload->run(a) : about_model(a.file, [&] { return workload->run(a); });
   if (!a.outputs.empty()) write_outputs(a.outputs, std::move(first), workload->rank());
   first.clear();
+  if (a.profile || !a.trace.empty()) {
+    const io::Json report = workload->profile(a);
+    if (a.json) std::printf("%s\n", report.dump(2).c_str());
+    return;
+  }
   for (int i = 0; i < kWarmUp; ++i) workload->run(a);
 
   std::vector<double> samples;
@@ -185,6 +192,8 @@ void add_bench(CommandLine& program) {
   verb.add_flag("--train", a->train, "A training step: forward, loss, backward, optimiser (2D: SGD, 3D: AdamW)");
   verb.add_flag("--checkpointing", a->checkpointing, "With --train: less memory, more time");
   verb.add("--runs", a->runs, "Measured runs").range(1, 100000).shows_default();
+  verb.add_flag("--profile", a->profile, "Time every step, beside what this machine could do, which is measured too");
+  verb.add("--trace", a->trace, "The same; and write a timeline (JSON) that Perfetto and chrome://tracing open");
   verb.add_flag("--json", a->json, "Print JSON, with all samples");
   verb.add("--outputs", a->outputs, "Write the outputs of the first run (safetensors)");
   verb.add_flag("--interactive", a->interactive, "Print \"ready\", then make one run per line of standard input");
@@ -192,6 +201,7 @@ void add_bench(CommandLine& program) {
   verb.action([a, verb] {
     if (!a->file.empty()) verb.refuse({"--config", "--size", "--batch"}, "is the file's; leave it out");
     if (!a->train) verb.refuse({"--checkpointing"}, "is for --train");
+    if (a->train || a->interactive) verb.refuse({"--profile", "--trace"}, "is for inference, without --interactive");
     bench(*a);
   });
 }

@@ -1,11 +1,15 @@
 #include <cstdio>
 #include <iostream>
 #include <memory>
+#include <optional>
 
 #include "core/error.h"
 #include "core/io/json.h"
+#include "lgmsnet/inference.h"
 #include "lgmsnet/model_file.h"
 #include "lgmsnet/steps.h"
+#include "lgmsnet/training/lgmsnet.h"
+#include "tools/plan_report.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
 
@@ -17,7 +21,7 @@ struct Options {
   std::string config = "2d", model;
   std::vector<int64_t> size;
   int64_t batch = 1;
-  bool json = false;
+  bool json = false, plan = false;
 };
 
 Shape input_shape(const Options& o, const Config& config) {
@@ -75,8 +79,19 @@ void print_json(const Steps& list, const Shape& input, const StepTotals& t, cons
 }
 
 void run(const Options& o) {
-  const Config config = o.model.empty() ? Config::named(o.config) : load_model(o.model, "default").config;
+  const std::optional<ModelFile> model = o.model.empty() ? std::nullopt : std::optional(load_model(o.model, "default"));
+  const Config config = model ? model->config : Config::named(o.config);
   const Shape input = input_shape(o, config);
+  if (o.plan) {
+    Session session(o.machine);
+    const Inference net = model ? Inference(config, model->tensors, o.model) : LGMSNet(config).inference();
+    const auto plan = net.plan(input);
+    if (o.json)
+      std::cout << plan_json(*plan, net.parameters()).dump(1) << '\n';
+    else
+      print_plan(*plan, net.parameters());
+    return;
+  }
   const Steps list = steps_of(config, input);
   const StepTotals totals = totals_of(list);
   if (o.json)
@@ -94,6 +109,7 @@ void add_summary(CommandLine& program) {
   verb.add("-m,--model", o->model, "take the configuration of this model file instead");
   verb.add("--size", o->size, "sides of the input: one for all, or height width (3D: depth height width)");
   verb.add("--batch", o->batch, "images").shows_default().range(int64_t{1}, int64_t{4096});
+  verb.add_flag("--plan", o->plan, "what inference runs instead: fused steps, implementations, places in its memory");
   verb.add_flag("--json", o->json, "print JSON");
   add_threads(verb, o->machine);
   verb.action([o, verb] {

@@ -14,7 +14,7 @@ namespace {
 
 struct Options {
   std::string file, dtype = "f64";
-  bool json = false;
+  bool plan = false, json = false;
   Machine machine;
 };
 
@@ -50,7 +50,7 @@ void print_json(const VerifyReport& report, const Options& o) {
 
 void run(const Options& o) {
   Session session(o.machine);
-  const VerifyReport report = verify(o.file, o.dtype == "f64" ? DType::f64 : DType::f32);
+  const VerifyReport report = o.plan ? verify_plan(o.file) : verify(o.file, o.dtype == "f64" ? DType::f64 : DType::f32);
   int64_t compared = 0, failed = 0;
   for (const VerifyRow& row : report.rows) {
     compared += !row.absent;
@@ -78,9 +78,16 @@ void add_verify(CommandLine& program) {
   verb.add("--dtype", o->dtype, "f64: the reference templates; f32: the kernels that training and inference use")
       .shows_default()
       .one_of({"f64", "f32"});
+  verb.add_flag("--plan", o->plan, "only the logits of what inference runs: fused steps, in f32");
   verb.add_flag("--json", o->json, "print JSON");
   add_machine(verb, o->machine);
-  verb.action([o] { run(*o); });
+  verb.action([o, verb] {
+    if (o->plan) {
+      verb.refuse({"--dtype"}, "is f32 with --plan; leave it out");
+      o->dtype = "f32";
+    }
+    run(*o);
+  });
 }
 
 }  // namespace lgms::tools

@@ -47,6 +47,27 @@ Unit unit_of(const Dims& d, int64_t strip, int64_t i) {
           q0 + quarters_of(d), j,  std::min<int64_t>(4, d.c / 4 - j)};
 }
 
+// Forward: 24 rows of a slab of slices, four channels of every quarter, so that every cache line of x and y is moved
+// once, and that slices are fetched little more than once. Enough slabs for a few threads.
+int64_t slab_of(const Dims& d) { return d.volume ? std::clamp<int64_t>(d.d / 4, 6, 24) : 1; }
+int64_t forward_units(const Dims& d) {
+  return d.n * divide_up(d.d, slab_of(d)) * divide_up(d.h, kRows) * divide_up(d.c / 4, 4);
+}
+Unit forward_unit(const Dims& d, int64_t i) {
+  const int64_t slab = slab_of(d), quads = divide_up(d.c / 4, 4), down = divide_up(d.h, kRows),
+                deep = divide_up(d.d, slab), j = i % quads * 4, strip = i / quads;
+  const int64_t y0 = strip % down * kRows, z0 = strip / down % deep * slab;
+  return {strip / down / deep,
+          z0,
+          std::min(z0 + slab, d.d),
+          y0,
+          std::min(y0 + kRows, d.h),
+          0,
+          4,
+          j,
+          std::min<int64_t>(4, d.c / 4 - j)};
+}
+
 // All four weights, then all four biases, one after another.
 struct Parameters {
   int64_t g, taps[4], weights[5];
@@ -126,10 +147,10 @@ void pack_parameters(const Dims& d, const Pointers<T>& weights, const Pointers<T
 template <class T>
 void run_forward(const Dims& d, const T* x, const T* packed, T* y, T* scratch, MultiscaleDepthwiseForwardOf<T>* run) {
   const Parameters at(d);
-  const int64_t each = multiscale_depthwise_scratch(d), per_strip = units_of_strip(d);
-  parallel_ranges(strips_of(d) * per_strip, 1, [&](int64_t first, int64_t last, int worker) {
+  const int64_t each = multiscale_depthwise_scratch(d);
+  parallel_ranges(forward_units(d), 1, [&](int64_t first, int64_t last, int worker) {
     for (int64_t i = first; i < last; ++i) {
-      const Unit u = unit_of(d, i / per_strip, i % per_strip);
+      const Unit u = forward_unit(d, i);
       run(d, u, x, at.of<const T>(u, packed), y, scratch + worker * each);
     }
   });
@@ -189,11 +210,15 @@ void run_weight_gradient(const Dims& d, const TensorView& x, const TensorView& d
 
 }  // namespace
 
-// Planes of x with a halo of 4 and of dy, a channel's row padded by up to 47 floats and the row of all by 16; tiles of
-// all slices; the sums of the largest kernel.
+// Forward: the planes of every quarter, as many slices as its kernel reaches, and a tile of every channel. Weight
+// gradient: planes of x with a halo of 4 and of dy, and the sums of the largest kernel. A channel's row is padded by up
+// to 47 floats and the row of all by 16.
 int64_t multiscale_depthwise_scratch(const Dims& d) {
-  const int64_t slices = d.volume ? std::min(d.d, slices_of(d) + 8) : 1, channels = 4 * quarters_of(d);
-  return 2 * channels * slices * (kRows + 8) * (d.w + 64) + channels * slices_of(d) * 8 * 32 + 9 * 9 * 9 * 16;
+  const int64_t row = 4 * (d.w + 64), slices = d.volume ? std::min(d.d, slices_of(d) + 8) : 1;
+  int64_t forward = 16 * kDepthwiseSlices * 8 * 32;
+  for (int64_t q = 0; q < 4; ++q)
+    forward += (d.volume ? std::min(d.d, 3 + 2 * q + kDepthwiseSlices - 1) : 1) * (kRows + 2 * (q + 1)) * row;
+  return std::max(forward, 2 * quarters_of(d) * slices * (kRows + 8) * row + 9 * 9 * 9 * 16);
 }
 
 std::span<const Impl<MultiscaleDepthwiseForward>> multiscale_depthwise_forward_impls() { return forward_impls; }
@@ -202,7 +227,7 @@ std::span<const Impl<MultiscaleDepthwiseWeightGradient>> multiscale_depthwise_we
 }
 
 PreparedMultiscaleDepthwise prepare(const Dims& d, const Context& context, Device device) {
-  return {&pick(multiscale_depthwise_forward_impls(), context, device), d, strips_of(d) * units_of_strip(d),
+  return {&pick(multiscale_depthwise_forward_impls(), context, device), d, forward_units(d),
           aligned_bytes<float>(Parameters(d).size()), scratch_bytes<float>(d, context)};
 }
 

@@ -57,6 +57,8 @@ MultiscaleDepthwiseForward multiscale_depthwise_forward_generic, multiscale_dept
     multiscale_depthwise_forward_avx512;
 MultiscaleDepthwiseWeightGradient multiscale_depthwise_weight_gradient_generic,
     multiscale_depthwise_weight_gradient_avx2, multiscale_depthwise_weight_gradient_avx512;
+// Slices of y that forward makes at a time.
+inline constexpr int64_t kDepthwiseSlices = 4;
 int64_t multiscale_depthwise_scratch(const MultiscaleDepthwiseDims& d);
 
 // Implementations in this build, fastest first, reference last.

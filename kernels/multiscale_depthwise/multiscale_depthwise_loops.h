@@ -22,6 +22,9 @@ constexpr int kLanes = Vec::lanes;
 // A tile is kTileRows rows by two vectors; the weight gradient holds kGradientRows of dy in registers.
 constexpr int kTileRows = kLanes == 16 ? 8 : kLanes == 8 ? 6 : 4, kGradientRows = kLanes == 16 ? 8 : 4;
 
+constexpr int64_t kTile = kTileRows * 2 * kLanes;  // floats
+constexpr int64_t kSlices = lgms::kernels::kDepthwiseSlices;
+
 // Pixel 0 of a plane's row stands kMargin floats after its start; what is left and right of the image is 0.
 constexpr int64_t kMargin = 16;
 
@@ -34,29 +37,28 @@ int64_t taps_of(const Dims& d, int64_t q) {
 int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// Rows [y0, y0 + rows) of slices [z0, z0 + slices) of the unit's channels of one quarter, [slice][row][channel][pixel]:
-// the slices lie inside the image; rows that do not are 0. The channels of a row lie together, or each row would touch
-// a memory page per channel; an odd number of cache lines from row to row spreads a window over all cache sets.
+// Rows [y0, y0 + rows) of `slices` slices at a time of the unit's channels of one quarter,
+// [slice][row][channel][pixel]: slice z of the image lies at z % slices; rows outside of the image are 0. The channels
+// of a row lie together, or each row would touch a memory page per channel; an odd number of cache lines from row to
+// row spreads a window over all cache sets.
 struct Planes {
   float* data;
-  int64_t z0, slices, y0, rows, channel, row, slice;  // the last three: floats from one to the next
+  int64_t slices, y0, rows, channel, row, slice;  // the last three: floats from one to the next
 
   Planes() = default;
-  Planes(const Dims& d, int64_t channels, int64_t z_first, int64_t z_last, int64_t y_first, int64_t y_count,
-         float* memory)
+  Planes(const Dims& d, int64_t channels, int64_t slice_count, int64_t y_first, int64_t y_count, float* memory)
       : data(memory),
-        z0(larger(z_first, 0)),
-        slices(smaller(z_last, d.d) - z0),
+        slices(slice_count),
         y0(y_first),
         rows(y_count),
         channel(round_up(d.w, 16) + 2 * kMargin),
         row((channels * channel / 16 | 1) * 16),
         slice(rows * row) {}
   int64_t size() const { return slices * slice; }
-  // Pixel (z, y, 0), in coordinates of the image.
-  float* at(int64_t c, int64_t z, int64_t y) const {
-    return data + (z - z0) * slice + (y - y0) * row + c * channel + kMargin;
-  }
+  // Pixel (y, 0) of channel c, in coordinates of the image, from the start of a slice.
+  int64_t offset(int64_t c, int64_t y) const { return (y - y0) * row + c * channel + kMargin; }
+  float* start(int64_t z) const { return data + z % slices * slice; }
+  float* at(int64_t c, int64_t z, int64_t y) const { return start(z) + offset(c, y); }
 };
 
 void fetch_row(const float* x, int64_t ld, int64_t w, int64_t channels, float* row, int64_t to_next_channel) {
@@ -79,42 +81,53 @@ void fetch_row(const float* x, int64_t ld, int64_t w, int64_t channels, float* r
     for (int64_t c = 0; c < channels; ++c) row[c * to_next_channel + i] = x[i * ld + c];
 }
 
-// The planes of all quarters of the unit, a row of the image at a time, which is in the L1 cache for all of them.
-void fetch(const Dims& d, const Unit& u, const float* x, int64_t ld, const Planes (&planes)[4]) {
+// Slices [from[q], to[q]) of every quarter, those of all quarters side by side: a row of the image is in the L1 cache
+// for all of them where they are the same. from ends as to.
+void fetch(const Dims& d, const Unit& u, const float* x, int64_t ld, const Planes (&planes)[4], int64_t (&from)[4],
+           const int64_t (&to)[4]) {
   const Planes& most = planes[u.q1 - 1];  // the largest halo
-  for (int64_t z = most.z0; z < most.z0 + most.slices; ++z)
+  for (bool more = true; more;) {
+    more = false;
     for (int64_t y = most.y0; y < most.y0 + most.rows; ++y)
       for (int64_t q = u.q0; q < u.q1; ++q) {
         const Planes& p = planes[q];
-        if (z < p.z0 || z >= p.z0 + p.slices || y < p.y0 || y >= p.y0 + p.rows) continue;
+        if (from[q] >= to[q] || y < p.y0 || y >= p.y0 + p.rows) continue;
         const bool inside = y >= 0 && y < d.h;
-        const float* from = inside ? x + ((u.n * d.d + z) * d.h + y) * d.w * ld + q * (d.c / 4) + u.j : nullptr;
-        fetch_row(from, ld, d.w, u.channels, p.at(0, z, y), p.channel);
+        const float* source = inside ? x + ((u.n * d.d + from[q]) * d.h + y) * d.w * ld + q * (d.c / 4) + u.j : nullptr;
+        fetch_row(source, ld, d.w, u.channels, p.at(0, from[q], y), p.channel);
       }
+    for (int64_t q = u.q0; q < u.q1; ++q) {
+      from[q] += from[q] < to[q];
+      more = more || from[q] < to[q];
+    }
+  }
 }
 
-// Lays out the planes of x (halo: of each quarter's kernel) or dy (no halo) for tiles of `step` rows; the memory that
-// is left.
-float* lay_out(const Dims& d, const Unit& u, bool halo, int64_t step, float* memory, Planes (&planes)[4]) {
+// Lays out planes of `slices` slices (0: of as many as a quarter's kernel reaches) of x (halo: of each quarter's
+// kernel) or dy (no halo) for tiles of `step` rows; the memory that is left.
+float* lay_out(const Dims& d, const Unit& u, bool halo, int64_t slices, int64_t step, float* memory,
+               Planes (&planes)[4]) {
   for (int64_t q = u.q0; q < u.q1; ++q) {
-    const int64_t p = halo ? q + 1 : 0, pz = d.volume ? p : 0;
-    planes[q] = Planes(d, u.channels, u.z0 - pz, u.z1 + pz, u.y0 - p, round_up(u.y1 - u.y0, step) + 2 * p, memory);
+    const int64_t p = halo ? q + 1 : 0, reach = d.volume ? 3 + 2 * q : 1;
+    planes[q] = Planes(d, u.channels, smaller(slices > 0 ? slices : reach + kSlices - 1, d.d), u.y0 - p,
+                       round_up(u.y1 - u.y0, step) + 2 * p, memory);
     memory += planes[q].size();
   }
   return memory;
 }
 
-// kTileRows rows by Q vectors of one plane. x: the top left of the window in the first of kd slices; weight [kd, K, K];
-// residual: x under the first output, or null. out: rows of 2 * kLanes floats.
+// kTileRows rows by Q vectors of one plane. slices: kd of them, each with the top left of the window at `corner`;
+// weight [kd, K, K]; residual: x under the first output, or null. out: rows of 2 * kLanes floats.
 template <int K, int Q>
-[[gnu::noinline]] void tile(const float* x, int64_t stride, int64_t slice, int64_t kd, const float* weight, float bias,
-                            const float* residual, float* out) {
+[[gnu::noinline]] void tile(const float* const* slices, int64_t corner, int64_t stride, int64_t kd, const float* weight,
+                            float bias, const float* residual, float* out) {
   Vec::T sum[kTileRows][Q];
   LGMS_UNROLL
   for (int r = 0; r < kTileRows; ++r) LGMS_UNROLL
   for (int q = 0; q < Q; ++q) sum[r][q] = Vec::set1(bias);
 #pragma GCC unroll 1
-  for (int64_t kz = 0; kz < kd; ++kz, x += slice, weight += K * K)
+  for (int64_t kz = 0; kz < kd; ++kz, weight += K * K) {
+    const float* const x = slices[kz] + corner;
 #pragma GCC unroll 1
     for (int kx = 0; kx < K; ++kx) {
       LGMS_UNROLL
@@ -132,6 +145,7 @@ template <int K, int Q>
           }
       }
     }
+  }
   LGMS_UNROLL
   for (int r = 0; r < kTileRows; ++r) LGMS_UNROLL
   for (int q = 0; q < Q; ++q) {
@@ -154,44 +168,51 @@ void put_row(const float* tile, int64_t to_next_channel, int64_t channels, int64
     for (int64_t c = 0; c < channels; ++c) y[i * ld + c] = tile[c * to_next_channel + i];
 }
 
-// All slices of one channel of quarter K / 2 - 1: out [slice][row][pixel].
+// One channel of quarter K / 2 - 1 in slices [z0, z1): out [slice][row][pixel]. The window moves by a slice and stays
+// in the L1 cache.
 template <int K>
-void tiles_of_channel(const Dims& d, const Unit& u, const Planes& planes, int64_t c, int64_t y0, int64_t x0,
+void tiles_of_channel(const Dims& d, const Planes& planes, int64_t c, int64_t z0, int64_t z1, int64_t y0, int64_t x0,
                       const float* weight, float bias, float* out) {
   constexpr int64_t P = K / 2;
   const int64_t pz = d.volume ? P : 0;
-  for (int64_t z = u.z0; z < u.z1;
-       ++z, out += kTileRows * 2 * kLanes) {  // the window moves by a slice and stays in the L1 cache
-    const int64_t z_first = larger(z - pz, 0), z_last = smaller(z + pz + 1, d.d);
-    const float* window = planes.at(c, z_first, y0 - P) + x0 - P;
+  const auto run = d.w - x0 > kLanes ? tile<K, 2> : tile<K, 1>;
+  for (int64_t z = z0; z < z1; ++z, out += kTile) {
+    const int64_t first = larger(z - pz, 0), last = smaller(z + pz + 1, d.d);
+    const float* slices[K];
+    for (int64_t i = first; i < last; ++i) slices[i - first] = planes.start(i);
     const float* residual = d.residual ? planes.at(c, z, y0) + x0 : nullptr;
-    const auto run = d.w - x0 > kLanes ? tile<K, 2> : tile<K, 1>;
-    run(window, planes.row, planes.slice, z_last - z_first, weight + (z_first - (z - pz)) * K * K, bias, residual, out);
+    run(slices, planes.offset(c, y0 - P) + x0 - P, planes.row, last - first, weight + (first - (z - pz)) * K * K, bias,
+        residual, out);
   }
 }
 
+// kSlices slices at a time: of each quarter as many are held as its kernel reaches.
 void forward(const Dims& d, const Unit& u, const float* x, const MultiscaleDepthwiseParameters<const float>& w,
              float* y, float* scratch) {
   constexpr decltype(&tiles_of_channel<3>) kRun[] = {tiles_of_channel<3>, tiles_of_channel<5>, tiles_of_channel<7>,
                                                      tiles_of_channel<9>};
-  constexpr int64_t kTile = kTileRows * 2 * kLanes;
   Planes planes[4];
-  float* tiles = lay_out(d, u, true, kTileRows, scratch, planes);  // [quarter][channel][slice][row][pixel]
-  fetch(d, u, x, d.ldx, planes);
-  const int64_t slices = u.z1 - u.z0, g = d.c / 4;
-  for (int64_t y0 = u.y0; y0 < u.y1; y0 += kTileRows)
-    for (int64_t x0 = 0; x0 < d.w; x0 += 2 * kLanes) {
-      for (int64_t q = u.q0; q < u.q1; ++q)
-        for (int64_t c = 0; c < u.channels; ++c)
-          kRun[q](d, u, planes[q], c, y0, x0, w.weight[q] + c * taps_of(d, q), w.bias[q][c],
-                  tiles + ((q - u.q0) * 4 + c) * slices * kTile);
-      for (int64_t z = u.z0; z < u.z1; ++z)
-        for (int64_t r = 0; r < smaller(kTileRows, u.y1 - y0); ++r)
-          for (int64_t q = u.q0; q < u.q1; ++q)
-            put_row(tiles + ((q - u.q0) * 4 * slices + z - u.z0) * kTile + r * 2 * kLanes, slices * kTile, u.channels,
-                    smaller(2 * kLanes, d.w - x0),
-                    y + (((u.n * d.d + z) * d.h + y0 + r) * d.w + x0) * d.ldy + q * g + u.j, d.ldy);
-    }
+  float* tiles = lay_out(d, u, true, 0, kTileRows, scratch, planes);  // [quarter][channel][slice][row][pixel]
+  int64_t fetched[4], due[4];
+  for (int64_t q = u.q0; q < u.q1; ++q) fetched[q] = larger(u.z0 - (d.volume ? q + 1 : 0), 0);
+  for (int64_t z0 = u.z0; z0 < u.z1; z0 += kSlices) {
+    const int64_t z1 = smaller(z0 + kSlices, u.z1);
+    for (int64_t q = u.q0; q < u.q1; ++q) due[q] = smaller(z1 + (d.volume ? q + 1 : 0), d.d);
+    fetch(d, u, x, d.ldx, planes, fetched, due);
+    for (int64_t y0 = u.y0; y0 < u.y1; y0 += kTileRows)
+      for (int64_t x0 = 0; x0 < d.w; x0 += 2 * kLanes) {
+        for (int64_t q = u.q0; q < u.q1; ++q)
+          for (int64_t c = 0; c < u.channels; ++c)
+            kRun[q](d, planes[q], c, z0, z1, y0, x0, w.weight[q] + c * taps_of(d, q), w.bias[q][c],
+                    tiles + (q * 4 + c) * kSlices * kTile);
+        for (int64_t z = z0; z < z1; ++z)
+          for (int64_t r = 0; r < smaller(kTileRows, u.y1 - y0); ++r)
+            for (int64_t q = u.q0; q < u.q1; ++q)
+              put_row(tiles + (q * 4 * kSlices + z - z0) * kTile + r * 2 * kLanes, kSlices * kTile, u.channels,
+                      smaller(2 * kLanes, d.w - x0),
+                      y + (((u.n * d.d + z) * d.h + y0 + r) * d.w + x0) * d.ldy + q * (d.c / 4) + u.j, d.ldy);
+      }
+  }
 }
 
 // sums[kx][ky] += lane by lane over kGradientRows rows of one slice: dy times x, which is shifted by (ky, kx).
@@ -256,10 +277,18 @@ void weight_gradient(const Dims& d, const Unit& u, const float* x, const float* 
       weight_gradient_of_channel<3>, weight_gradient_of_channel<5>, weight_gradient_of_channel<7>,
       weight_gradient_of_channel<9>};
   Planes planes[4], dy_planes[4];
-  float* rest = lay_out(d, u, true, kGradientRows, scratch + 9 * 9 * 9 * kLanes, planes);
-  lay_out(d, u, false, kGradientRows, rest, dy_planes);
-  fetch(d, u, x, d.ldx, planes);
-  fetch(d, u, dy, d.ldy, dy_planes);
+  float* rest = lay_out(d, u, true, u.z1 - u.z0 + 8, kGradientRows, scratch + 9 * 9 * 9 * kLanes, planes);
+  lay_out(d, u, false, u.z1 - u.z0, kGradientRows, rest, dy_planes);
+  int64_t first[4], last[4], dy_first[4], dy_last[4];
+  for (int64_t q = u.q0; q < u.q1; ++q) {
+    const int64_t pz = d.volume ? q + 1 : 0;
+    first[q] = larger(u.z0 - pz, 0);
+    last[q] = smaller(u.z1 + pz, d.d);
+    dy_first[q] = u.z0;
+    dy_last[q] = u.z1;
+  }
+  fetch(d, u, x, d.ldx, planes, first, last);
+  fetch(d, u, dy, d.ldy, dy_planes, dy_first, dy_last);
   for (int64_t q = u.q0; q < u.q1; ++q)
     for (int64_t c = 0; c < u.channels; ++c)
       kRun[q](d, u, planes[q], dy_planes[q], c, dw.weight[q] + c * taps_of(d, q), dw.bias[q] + c, scratch);

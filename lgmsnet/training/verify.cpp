@@ -58,6 +58,10 @@ class Verifier {
     training();
     return std::move(report_);
   }
+  VerifyReport run_plan() {
+    compare("eval.logits", net_.inference().plan(input().shape())->run(input()), true);
+    return std::move(report_);
+  }
 
  private:
   const std::string& metadata(const std::string& key) const {
@@ -197,6 +201,10 @@ bool VerifyReport::passed() const {
 
 VerifyReport verify(const std::string& path, DType dtype) {
   return about_model(path, [&] { return Verifier(path, dtype).run(); });
+}
+
+VerifyReport verify_plan(const std::string& path) {
+  return about_model(path, [&] { return Verifier(path, DType::f32).run_plan(); });
 }
 
 }  // namespace lgms

@@ -36,5 +36,7 @@ struct VerifyReport {
 //   f32: max|a-b| <= 8 spread.NAME + 2^-18 max|b|
 //   integers are equal.
 VerifyReport verify(const std::string& path, DType dtype);
+// The same for the logits of the plan that inference runs on (lgmsnet/plan.h), in f32.
+VerifyReport verify_plan(const std::string& path);
 
 }  // namespace lgms

@@ -1,0 +1,3 @@
+#include "kernels/simd/generic.h"
+//
+#include "kernels/roofline/multiply_adds.h"

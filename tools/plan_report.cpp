@@ -1,0 +1,288 @@
+#include "tools/plan_report.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <map>
+#include <optional>
+
+#include "core/io/output_file.h"
+#include "core/thread_pool.h"
+#include "kernels/roofline/roofline.h"
+
+namespace lgms::tools {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr double kMiB = 1 << 20;
+
+double median(std::vector<double> v) {
+  if (v.empty()) return 0;
+  std::sort(v.begin(), v.end());
+  return (v[v.size() / 2] + v[(v.size() - 1) / 2]) / 2;
+}
+
+std::string name_of_step(const Step& step) { return step.scope.empty() ? step.stage : step.scope; }
+
+// Where the output of a step lies.
+struct Slot {
+  int64_t first, bytes;
+};
+Slot slot_of(const Plan& plan, const Step& step) {
+  const StepValue& value = plan.steps().values[static_cast<size_t>(step.output)];
+  const Shape& whole = plan.steps().shape_of(value.storage);
+  return {plan.arena().values[static_cast<size_t>(value.storage)], whole.numel() * size_of(DType::f32)};
+}
+
+int64_t bytes_of(const std::vector<Tensor>& parameters) {
+  int64_t sum = 0;
+  for (const Tensor& p : parameters) sum += p.numel() * size_of(p.dtype());
+  return sum;
+}
+
+// What a worker did for a step in one of its parallel regions; worker -1: the step itself.
+struct Span {
+  int run, worker;
+  size_t step;
+  Clock::time_point from, to;
+};
+
+double milliseconds(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double, std::milli>(to - from).count();
+}
+
+// Runs of a plan in a context of its own, whose every step is timed.
+class Recorder {
+ public:
+  Recorder(const Inference& net, const Tensor& x, int threads, Isa isa) : net_(net), x_(x), pool_(threads) {
+    context_.emplace(ContextOptions{
+        .threads = threads, .isa = isa, .executor = [this](int64_t pieces, auto body) { region(pieces, body); }});
+  }
+
+  void run(int runs) {
+    const Context::Scope scope(*context_);
+    const auto plan = net_.plan(x_.shape());
+    const Tensor arena = Tensor::empty(Device::cpu, {plan->arena().bytes / int64_t{sizeof(float)}});
+    plan->run(x_, arena.memory());
+    samples_.assign(plan->steps().steps.size(), {});
+    for (run_ = 0; run_ < runs; ++run_) {
+      step_ = 0;
+      const auto start = Clock::now();
+      auto from = start;
+      plan->run(x_, arena.memory(), [&](size_t step) {
+        const auto now = Clock::now();
+        samples_[step].push_back(milliseconds(from, now));
+        spans_.push_back({run_, -1, step, from, now});
+        from = now;
+        step_ = step + 1;
+      });
+      totals_.push_back(milliseconds(start, from));
+    }
+  }
+  kernels::Roofline roofline() {
+    const Context::Scope scope(*context_);
+    return kernels::measure_roofline();
+  }
+  double of(size_t step) const { return median(samples_[step]); }
+  double total() const { return median(totals_); }
+  const std::vector<Span>& spans() const { return spans_; }
+
+ private:
+  void region(int64_t pieces, FunctionRef<void(int64_t, int)> body) {
+    struct alignas(64) Busy {
+      Clock::time_point from, to;
+    };
+    std::vector<Busy> busy(static_cast<size_t>(pool_.threads()));
+    pool_.run(pieces, [&](int64_t piece, int worker) {
+      Busy& b = busy[static_cast<size_t>(worker)];
+      if (b.from == Clock::time_point()) b.from = Clock::now();
+      body(piece, worker);
+      b.to = Clock::now();
+    });
+    for (size_t w = 0; w < busy.size() && !samples_.empty(); ++w)
+      if (busy[w].from != Clock::time_point())
+        spans_.push_back({run_, static_cast<int>(w), step_, busy[w].from, busy[w].to});
+  }
+
+  const Inference& net_;
+  const Tensor& x_;
+  ThreadPool pool_;
+  std::optional<Context> context_;
+  std::vector<std::vector<double>> samples_;
+  std::vector<double> totals_;
+  std::vector<Span> spans_;
+  int run_ = 0;
+  size_t step_ = 0;
+};
+
+void write_trace(const std::string& path, const Plan& plan, const std::vector<Span>& spans) {
+  io::Json events = io::Json::array();
+  const auto name_track = [&](int id, const std::string& name) {
+    events.push_back(io::Json::object(
+        {{"name", "thread_name"}, {"ph", "M"}, {"pid", 1}, {"tid", id}, {"args", io::Json::object({{"name", name}})}}));
+  };
+  int workers = 0;
+  Clock::time_point start = spans.empty() ? Clock::time_point() : spans.front().from;
+  for (const Span& s : spans) {
+    workers = std::max(workers, s.worker + 1);
+    start = std::min(start, s.from);
+  }
+  name_track(0, "steps");
+  for (int w = 0; w < workers; ++w) name_track(w + 1, text("thread ", w));
+  for (const Span& s : spans) {
+    const Step& step = plan.steps().steps[s.step];
+    const StepWork work = plan.work_of(s.step);
+    events.push_back(io::Json::object({{"name", s.worker < 0 ? step.fused_name() : step.name()},
+                                       {"cat", step.stage},
+                                       {"ph", "X"},
+                                       {"pid", 1},
+                                       {"tid", s.worker + 1},
+                                       {"ts", 1000 * milliseconds(start, s.from)},
+                                       {"dur", 1000 * milliseconds(s.from, s.to)},
+                                       {"args", io::Json::object({{"layer", name_of_step(step)},
+                                                                  {"row", plan.row_of(s.step)},
+                                                                  {"output", text(plan.steps().shape_of(step.output))},
+                                                                  {"MFLOP", work.flop * 1e-6},
+                                                                  {"MB", work.bytes * 1e-6},
+                                                                  {"run", s.run}})}}));
+  }
+  io::write_file(path, io::Json::object({{"traceEvents", events}, {"displayTimeUnit", "ms"}}).dump() + "\n");
+}
+
+// A step's time beside what it could be; thread_gain: 0 with one thread.
+struct Timed {
+  double ms, least, thread_gain;
+};
+
+void print_profile(const Plan& plan, const std::vector<Timed>& steps, double total, const kernels::Roofline& roof,
+                   double flops_gain, double bytes_gain) {
+  std::printf("%-52s %-48s %-17s %9s %9s %8s %9s %6s%s\n", "layer", "step", "row", "ms", "GFLOP/s", "GB/s", "roof ms",
+              "of it", flops_gain > 0 ? "   gain" : "");
+  struct Sum {
+    double ms = 0, least = 0;
+  };
+  std::map<std::string, Sum> kinds;
+  Sum all;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const Step& step = plan.steps().steps[i];
+    const StepWork work = plan.work_of(i);
+    const Timed& t = steps[i];
+    std::printf("%-52s %-48s %-17s %9.3f %9.1f %8.1f %9.3f %5.0f%%", name_of_step(step).c_str(),
+                step.fused_name().c_str(), plan.row_of(i), t.ms, work.flop / t.ms * 1e-6, work.bytes / t.ms * 1e-6,
+                t.least, 100 * t.least / t.ms);
+    if (flops_gain > 0) std::printf(" %6.2f", t.thread_gain);
+    std::printf("\n");
+    for (Sum* sum : {&all, &kinds[text(step.name(), ", ", plan.row_of(i))]}) {
+      sum->ms += t.ms;
+      sum->least += t.least;
+    }
+  }
+  std::printf("\n%-52s %9s %9s %9s %6s\n", "where the milliseconds above the roof go", "ms", "roof ms", "above",
+              "share");
+  std::vector<std::pair<std::string, Sum>> sorted(kinds.begin(), kinds.end());
+  std::sort(sorted.begin(), sorted.end(),
+            [](const auto& a, const auto& b) { return a.second.ms - a.second.least > b.second.ms - b.second.least; });
+  const double above = all.ms - all.least;
+  for (const auto& [kind, sum] : sorted)
+    std::printf("  %-50s %9.3f %9.3f %9.3f %5.0f%%\n", kind.c_str(), sum.ms, sum.least, sum.ms - sum.least,
+                100 * (sum.ms - sum.least) / above);
+  std::printf("  %-50s %9.3f %9.3f %9.3f\n", "all", all.ms, all.least, above);
+  std::printf("\nmedian of a run      %.2f ms\n", total);
+  std::printf("roofs, measured      %.1f GFLOP/s of f32 multiply-adds, %.1f GB/s copied (read and written)\n",
+              roof.flops * 1e-9, roof.bytes * 1e-9);
+  if (flops_gain > 0)
+    std::printf("                     %.2f and %.2f times those of one thread\n", flops_gain, bytes_gain);
+  std::printf(
+      "A step's roof counts its inputs, weights and output once, and the products that its row does; no exp.\n");
+}
+
+}  // namespace
+
+void print_plan(const Plan& plan, const std::vector<Tensor>& parameters) {
+  std::printf("%-52s %-48s %-17s %-24s %10s %8s %18s %9s\n", "layer", "step", "row", "output", "MFLOP", "MB",
+              "arena MiB", "scratch");
+  const Steps& list = plan.steps();
+  double flop = 0, bytes = 0;
+  for (size_t i = 0; i < list.steps.size(); ++i) {
+    const Step& step = list.steps[i];
+    const StepWork work = plan.work_of(i);
+    const Slot slot = slot_of(plan, step);
+    std::printf("%-52s %-48s %-17s %-24s %10.2f %8.2f %8.2f .. %6.2f %5.0f KiB\n", name_of_step(step).c_str(),
+                step.fused_name().c_str(), plan.row_of(i), text(list.shape_of(step.output)).c_str(), work.flop * 1e-6,
+                work.bytes * 1e-6, static_cast<double>(slot.first) / kMiB,
+                static_cast<double>(slot.first + slot.bytes) / kMiB, static_cast<double>(plan.scratch_bytes(i)) / 1024);
+    flop += work.flop;
+    bytes += work.bytes;
+  }
+  std::printf("\nsteps             %zu, %.2f GFLOP, %.1f MB of inputs, outputs and weights\n", list.steps.size(),
+              flop * 1e-9, bytes * 1e-6);
+  std::printf("weights           %.2f MiB\n", static_cast<double>(bytes_of(parameters)) / kMiB);
+  std::printf("packed weights    %.2f MiB, kept beside them\n", static_cast<double>(plan.packed().bytes()) / kMiB);
+  std::printf("arena             %.2f MiB; what is alive at once is %.2f\n",
+              static_cast<double>(plan.arena().bytes) / kMiB, static_cast<double>(plan.arena().least) / kMiB);
+  std::printf("input             %.2f MiB\n", static_cast<double>(plan.input().numel() * size_of(DType::f32)) / kMiB);
+}
+
+io::Json plan_json(const Plan& plan, const std::vector<Tensor>& parameters) {
+  io::Json steps = io::Json::array();
+  for (size_t i = 0; i < plan.steps().steps.size(); ++i) {
+    const Step& step = plan.steps().steps[i];
+    const StepWork work = plan.work_of(i);
+    const Slot slot = slot_of(plan, step);
+    steps.push_back(io::Json::object({{"layer", name_of_step(step)},
+                                      {"step", step.fused_name()},
+                                      {"row", plan.row_of(i)},
+                                      {"output", plan.steps().shape_of(step.output).extents()},
+                                      {"flop", work.flop},
+                                      {"bytes", work.bytes},
+                                      {"arena_offset", slot.first},
+                                      {"arena_bytes", slot.bytes},
+                                      {"scratch_bytes", plan.scratch_bytes(i)}}));
+  }
+  return io::Json::object({{"input", plan.input().extents()},
+                           {"weights_bytes", bytes_of(parameters)},
+                           {"packed_bytes", plan.packed().bytes()},
+                           {"arena_bytes", plan.arena().bytes},
+                           {"alive_bytes", plan.arena().least},
+                           {"steps", steps}});
+}
+
+io::Json profile(const Inference& net, const Tensor& x, int runs, const std::string& trace, bool json) {
+  const Context& context = Context::current();
+  const int threads = context.threads();
+  Recorder recorder(net, x, threads, context.isa());
+  const kernels::Roofline roof = recorder.roofline();
+  recorder.run(runs);
+  std::optional<Recorder> alone;
+  kernels::Roofline alone_roof = roof;
+  if (threads > 1) {
+    alone.emplace(net, x, 1, context.isa());
+    alone_roof = alone->roofline();
+    alone->run(runs);
+  }
+  const auto plan = net.plan(x.shape());
+  if (!trace.empty()) write_trace(trace, *plan, recorder.spans());
+  std::vector<Timed> steps;
+  for (size_t i = 0; i < plan->steps().steps.size(); ++i) {
+    const StepWork work = plan->work_of(i);
+    steps.push_back(
+        {recorder.of(i), 1000 * roof.seconds(work.products, work.bytes), alone ? alone->of(i) / recorder.of(i) : 0});
+  }
+  const double flops_gain = alone ? roof.flops / alone_roof.flops : 0,
+               bytes_gain = alone ? roof.bytes / alone_roof.bytes : 0;
+  if (!json) print_profile(*plan, steps, recorder.total(), roof, flops_gain, bytes_gain);
+  io::Json all = plan_json(*plan, net.parameters());
+  io::Json timed = io::Json::array();
+  for (const Timed& t : steps)
+    timed.push_back(io::Json::object({{"ms", t.ms}, {"roof_ms", t.least}, {"thread_gain", t.thread_gain}}));
+  all["times"] = timed;
+  all["median_ms"] = recorder.total();
+  all["flops"] = roof.flops;
+  all["copy_bytes_per_s"] = roof.bytes;
+  all["flops_gain"] = flops_gain;
+  all["copy_gain"] = bytes_gain;
+  return all;
+}
+
+}  // namespace lgms::tools
