@@ -1,6 +1,6 @@
 // convolution and convolution_data_gradient / implementation / layer: one image, one thread, packing of the weights
-// included. oneDNN rows (in the layouts it likes best, nothing packed or reordered in the timed part) where it is built
-// in.
+// included. oneDNN, where it is built in, twice: as a row like the others (onednn), and in the layouts that it likes
+// best, nothing packed or reordered in the timed part (onednn_VERSION).
 #include <benchmark/benchmark.h>
 
 #include <string>
@@ -10,9 +10,7 @@
 #include "kernels/convolution/convolution.h"
 
 #if LGMS_HAVE_ONEDNN
-#include <omp.h>
-
-#include <oneapi/dnnl/dnnl.hpp>
+#include "kernels/onednn/threads.h"
 #endif
 
 namespace lgms::kernels {
@@ -57,9 +55,9 @@ using dnnl::memory;
 
 // The forward convolution, or the data gradient of the convolution from d.cout to d.cin channels.
 void run_onednn(benchmark::State& state, const ConvolutionDims& d, bool gradient) {
-  omp_set_num_threads(1);
-  const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  dnnl::stream stream(engine);
+  const onednn::Threads threads(1);
+  const dnnl::engine& engine = onednn::engine();
+  dnnl::stream& stream = onednn::stream();
   const bool deep = d.kd > 1;
   const auto space = [&](memory::dims first, int64_t z, int64_t h, int64_t w) {
     if (deep) first.push_back(z);
@@ -79,11 +77,7 @@ void run_onednn(benchmark::State& state, const ConvolutionDims& d, bool gradient
   constexpr auto direct = dnnl::algorithm::convolution_direct;
   using Forward = dnnl::convolution_forward;
   using Gradient = dnnl::convolution_backward_data;
-#if DNNL_VERSION_MAJOR >= 3
   const Forward::primitive_desc forward(engine, dnnl::prop_kind::forward_training, direct, x, w, y, one, pad, pad);
-#else
-  const Forward::primitive_desc forward({dnnl::prop_kind::forward_training, direct, x, w, y, one, pad, pad}, engine);
-#endif
   const auto filled = [&](const memory::desc& desc) {
     memory m(desc, engine);
     float* const data = static_cast<float*>(m.get_data_handle());
@@ -98,11 +92,7 @@ void run_onednn(benchmark::State& state, const ConvolutionDims& d, bool gradient
     }
   };
   if (gradient) {
-#if DNNL_VERSION_MAJOR >= 3
     const Gradient::primitive_desc desc(engine, direct, x, w, y, one, pad, pad, forward);
-#else
-    const Gradient::primitive_desc desc({direct, x, w, y, one, pad, pad}, engine, forward);
-#endif
     time(Gradient(desc), {{DNNL_ARG_DIFF_SRC, filled(desc.diff_src_desc())},
                           {DNNL_ARG_WEIGHTS, filled(desc.weights_desc())},
                           {DNNL_ARG_DIFF_DST, filled(desc.diff_dst_desc())}});

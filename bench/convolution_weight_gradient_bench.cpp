@@ -11,9 +11,7 @@
 #include "kernels/convolution/weight_gradient/weight_gradient.h"
 
 #if LGMS_HAVE_ONEDNN
-#include <omp.h>
-
-#include <oneapi/dnnl/dnnl.hpp>
+#include "kernels/onednn/threads.h"
 #endif
 
 namespace lgms::kernels {
@@ -55,9 +53,9 @@ void run(benchmark::State& state, const CorrelationImpl& impl, const Convolution
 using dnnl::memory;
 
 void run_onednn(benchmark::State& state, const ConvolutionLayer& l, int64_t n) {
-  omp_set_num_threads(1);
-  const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  dnnl::stream stream(engine);
+  const onednn::Threads threads(1);
+  const dnnl::engine& engine = onednn::engine();
+  dnnl::stream& stream = onednn::stream();
   const auto space = [&](memory::dims first, int64_t z, int64_t h, int64_t w) {
     if (l.d > 1) first.push_back(z);
     first.insert(first.end(), {h, w});
@@ -73,13 +71,8 @@ void run_onednn(benchmark::State& state, const ConvolutionLayer& l, int64_t n) {
   constexpr auto training = dnnl::prop_kind::forward_training;
   using Forward = dnnl::convolution_forward;
   using Gradient = dnnl::convolution_backward_weights;
-#if DNNL_VERSION_MAJOR >= 3
   const Forward::primitive_desc forward(engine, training, direct, x, w, bias, y, one, pad, pad);
   const Gradient::primitive_desc desc(engine, direct, x, w, bias, y, one, pad, pad, forward);
-#else
-  const Forward::primitive_desc forward({training, direct, x, w, bias, y, one, pad, pad}, engine);
-  const Gradient::primitive_desc desc({direct, x, w, bias, y, one, pad, pad}, engine, forward);
-#endif
   const auto filled = [&](const memory::desc& of) {
     memory m(of, engine);
     const Tensor values = bench::normals({static_cast<int64_t>(of.get_size() / sizeof(float))}, 3);

@@ -6,9 +6,7 @@
 #include "kernels/multiscale_depthwise/multiscale_depthwise.h"
 
 #if LGMS_HAVE_ONEDNN
-#include <omp.h>
-
-#include <oneapi/dnnl/dnnl.hpp>
+#include "kernels/onednn/threads.h"
 #endif
 
 namespace lgms::bench {
@@ -51,9 +49,9 @@ struct Problem {
 using dnnl::memory;
 
 void run_onednn(benchmark::State& state, const Layer& l, bool weight_gradient) {
-  omp_set_num_threads(1);
-  const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  dnnl::stream stream(engine);
+  const kernels::onednn::Threads threads(1);
+  const dnnl::engine& engine = kernels::onednn::engine();
+  dnnl::stream& stream = kernels::onednn::stream();
   std::vector<std::pair<dnnl::primitive, std::unordered_map<int, memory>>> calls;
   for (int64_t k = 3; k <= 9; k += 2) {
     const auto shape = [&](memory::dims first, int64_t d, int64_t h, int64_t w) {
@@ -68,13 +66,8 @@ void run_onednn(benchmark::State& state, const Layer& l, bool weight_gradient) {
     constexpr auto direct = dnnl::algorithm::convolution_direct;
     using Forward = dnnl::convolution_forward;
     using Gradient = dnnl::convolution_backward_weights;
-#if DNNL_VERSION_MAJOR >= 3
     const Forward::primitive_desc forward(engine, dnnl::prop_kind::forward_training, direct, x, w, bias, x, one, pad,
                                           pad);
-#else
-    const Forward::primitive_desc forward({dnnl::prop_kind::forward_training, direct, x, w, bias, x, one, pad, pad},
-                                          engine);
-#endif
     const auto filled = [&](const memory::desc& desc) {
       memory m(desc, engine);
       std::fill_n(static_cast<float*>(m.get_data_handle()), desc.get_size() / sizeof(float), 0.5f);
@@ -88,11 +81,7 @@ void run_onednn(benchmark::State& state, const Layer& l, bool weight_gradient) {
                         {DNNL_ARG_DST, filled(forward.dst_desc())}}});
       continue;
     }
-#if DNNL_VERSION_MAJOR >= 3
     const Gradient::primitive_desc gradient(engine, direct, x, w, bias, x, one, pad, pad, forward);
-#else
-    const Gradient::primitive_desc gradient({direct, x, w, bias, x, one, pad, pad}, engine, forward);
-#endif
     calls.push_back({Gradient(gradient),
                      {{DNNL_ARG_SRC, filled(gradient.src_desc())},
                       {DNNL_ARG_DIFF_WEIGHTS, filled(gradient.diff_weights_desc())},

@@ -22,13 +22,17 @@ inline Tensor normals(const Shape& shape, uint64_t seed = 1) {
 // ("FLOP/s", "B/s") one call does. Of an instruction set with several rows only the first is measured: the op takes it.
 template <class Impls, class Problem>
 void add_rows(const char* op, const Impls& impls, const char* shape, const char* unit, double work, Problem problem) {
-  std::set<Isa> measured;
+  std::set<std::pair<Isa, Provider>> measured;
   for (const auto& impl : impls) {
-    if (!supported(impl.isa) || !measured.insert(impl.isa).second) continue;
+    Provider provider = Provider::own;
+    if constexpr (requires { impl.provider; }) provider = impl.provider;
+    if (!supported(impl.isa) || !measured.emplace(impl.isa, provider).second) continue;
     const std::string name = std::string(op) + "/" + impl.name + "/" + shape;
-    benchmark::RegisterBenchmark(name.c_str(), [isa = impl.isa, unit, work, problem](benchmark::State& state) {
+    benchmark::RegisterBenchmark(name.c_str(), [isa = impl.isa, provider, unit, work,
+                                                problem](benchmark::State& state) {
       ContextOptions options;
       options.isa = isa;
+      options.provider = provider;
       Context context(options);
       const Context::Scope scope(context);
       const auto run = problem();

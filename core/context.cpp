@@ -15,12 +15,18 @@ Isa isa_from_environment() {
   return name && *name ? isa_from_name(name) : best_isa();
 }
 
+Provider provider_from_environment() {
+  const char* name = std::getenv("LGMS_PROVIDER");
+  return name && *name ? provider_from_name(name) : Provider::own;
+}
+
 }  // namespace
 
 Context::Context(ContextOptions options)
     : options_(std::move(options)),
       threads_(options_.threads == 0 ? available_cpus() : options_.threads),
       isa_(options_.isa ? *options_.isa : isa_from_environment()),
+      provider_(options_.provider ? *options_.provider : provider_from_environment()),
       allocator_(std::make_shared<HostAllocator>(options_.memory_limit, options_.lean)) {
   check(threads_ >= 1 && threads_ <= kMostThreads, ErrorKind::usage, "[context] threads: expected 0 to ", kMostThreads,
         ", got ", options_.threads);
@@ -28,6 +34,8 @@ Context::Context(ContextOptions options)
         options_.memory_limit);
   check(supported(isa_), ErrorKind::device, "[isa] ", name_of(isa_), ": this CPU has no more than ",
         name_of(best_isa()));
+  check(supported(provider_), ErrorKind::device, "[provider] ", name_of(provider_),
+        ": not in this build; get it with tools/onednn.sh, configure with -DLGMS_ONEDNN=ON and build again");
   if (!options_.executor) pool_ = std::make_unique<ThreadPool>(threads_);
 }
 
@@ -36,6 +44,10 @@ std::shared_ptr<Allocator> Context::allocator(Device device) const {
   check(device == this->device(), ErrorKind::device, "[context] device: expected cpu",
         options_.device ? text(" or ", this->device()) : "", ", got ", device);
   return options_.device;
+}
+
+std::string Context::arithmetic() const {
+  return provider_ == Provider::own ? name_of(isa_) : text(name_of(isa_), '+', name_of(provider_));
 }
 
 Context& Context::current() {

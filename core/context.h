@@ -5,11 +5,13 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/allocator.h"
 #include "core/isa.h"
+#include "core/provider.h"
 #include "core/thread_pool.h"
 
 namespace lgms {
@@ -34,6 +36,7 @@ struct ContextOptions {
   // Runs body(piece, worker) for every piece, worker < threads, in place of a pool of our own (an embedder's threads).
   std::function<void(int64_t pieces, FunctionRef<void(int64_t, int)> body)> executor;
   std::shared_ptr<Allocator> device = {};  // where tensors are made; absent: the host
+  std::optional<Provider> provider = {};   // absent: LGMS_PROVIDER if set, else own
 };
 
 // Nothing is process-global: two contexts in two threads do not know of each other. Ops use the thread's current
@@ -58,6 +61,9 @@ class Context {
 
   int threads() const { return threads_; }
   Isa isa() const { return isa_; }
+  Provider provider() const { return provider_; }
+  // What decides about the last bits: "avx2", or with a provider's "avx2+onednn".
+  std::string arithmetic() const;
   // Where tensors are made.
   Device device() const { return options_.device ? options_.device->device() : Device::cpu; }
   // Memory of the host, which scratch of host rows is too; or of either.
@@ -76,6 +82,7 @@ class Context {
   ContextOptions options_;
   int threads_;
   Isa isa_;
+  Provider provider_;
   std::shared_ptr<HostAllocator> allocator_;
   std::unique_ptr<ThreadPool> pool_;  // absent with an executor
   StopToken stop_;

@@ -19,15 +19,23 @@ struct Impl {
   Device device;  // whose memory it takes
   Isa isa;        // of host rows
   Run* run;
+  Provider provider = Provider::own;  // of another provider's: see pick
 };
 
 // The first row for the device that the context may use and that `accepts`; the host's reference accepts everything.
-// An emulated device has the rows of the host.
+// An emulated device has the rows of the host. Rows of another provider come first, and are for contexts that name it.
+// They thread by themselves, on as many threads as the context has, so they are handed all units at once, and scratch
+// once; what they do is not part of the promise of the same bits for any number of threads.
 template <class Row, class Accepts>
 const Row& pick(std::span<const Row> rows, const Context& context, Device device, const Accepts& accepts) {
   const Device wanted = device == Device::emulated ? Device::cpu : device;
+  const auto provided = [&](const Row& row) {
+    if constexpr (requires { row.provider; })
+      return row.provider == Provider::own || row.provider == context.provider();
+    return true;
+  };
   for (const Row& row : rows)
-    if (row.device == wanted && row.isa <= context.isa() && accepts(row)) return row;
+    if (row.device == wanted && row.isa <= context.isa() && provided(row) && accepts(row)) return row;
   fail(ErrorKind::device, "[kernels] no implementation for ", device, " and ", name_of(context.isa()));
 }
 template <class Row>

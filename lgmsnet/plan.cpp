@@ -32,8 +32,9 @@ PreparedStep prepared(const Step& step, const Context& context) {
 }
 
 // Whether weights stay packed from run to run. Winograd's are four times as large as they are in the file: packed anew
-// in every run, they take no memory but the arena's.
+// in every run, they take no memory but the arena's. Another provider's stay.
 bool keeps(const kernels::PreparedConvolution<float>& p) {
+  if (p.row->provider != Provider::own) return true;
   const kernels::ConvolutionDims& d = p.dims;
   return p.packed_bytes <= 2 * aligned_bytes<float>(d.cout * (d.cin / d.groups) * d.taps());
 }
@@ -158,7 +159,8 @@ Plan::Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr
       packed_(std::move(packed)),
       input_(x),
       threads_(Context::current().threads()),
-      isa_(Context::current().isa()) {
+      isa_(Context::current().isa()),
+      provider_(Context::current().provider()) {
   list_ = steps_of(config, x, Fused::yes);
   const Steps& list = list_;
   output_ = list.shape_of(list.output);
@@ -284,7 +286,9 @@ ForwardCost forward_cost(const Config& config, const Shape& x) {
   return cost;
 }
 
-bool Plan::fits(const Context& context) const { return context.threads() == threads_ && context.isa() == isa_; }
+bool Plan::fits(const Context& context) const {
+  return context.threads() == threads_ && context.isa() == isa_ && context.provider() == provider_;
+}
 
 const char* Plan::row_of(size_t step) const {
   return std::visit(
@@ -318,8 +322,9 @@ TensorView Plan::run(const TensorView& x, void* arena, const AfterStep& after) c
   kernels::expect_dense("plan", "x", x);
   check(x.device() == Device::cpu, ErrorKind::usage, "[plan] x: expected memory of cpu, got ", x.device());
   const Context& context = Context::current();
-  check(fits(context), ErrorKind::usage, "[plan] context: expected ", threads_, " thread(s) and ", name_of(isa_),
-        ", for which it was made, got ", context.threads(), " and ", name_of(context.isa()));
+  check(fits(context), ErrorKind::usage, "[plan] context: expected ", threads_, " thread(s), ", name_of(isa_),
+        " and provider ", name_of(provider_), ", for which it was made, got ", context.threads(), ", ",
+        name_of(context.isa()), " and ", name_of(context.provider()));
   check(arena != nullptr && reinterpret_cast<uintptr_t>(arena) % 64 == 0, ErrorKind::usage, "[plan] arena: expected ",
         arena_.bytes, " bytes, 64-byte aligned");
   const Bases bases{static_cast<char*>(arena), static_cast<char*>(x.memory())};

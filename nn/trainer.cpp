@@ -32,10 +32,10 @@ void Trainer::resume(const Checkpoint& saved) {
     if (std::none_of(before.begin(), before.end(), [&, &name = name](const auto& s) { return s.first == name; }))
       before.emplace_back(name, value);
   check_settings(before, options_.settings, path);
-  const std::string isa = name_of(Context::current().isa());
+  const std::string isa = Context::current().arithmetic();
   check(saved.isa == isa || options_.allow_drift, ErrorKind::usage, "[resume] instruction set: the run in ", path,
-        " was started with ", saved.isa, ", got ", isa, "; set LGMS_ISA=", saved.isa,
-        ", or give --allow-drift if other last bits will do");
+        " was started with ", saved.isa, ", got ", isa,
+        "; LGMS_ISA sets it, --provider what stands behind a +; or give --allow-drift if other last bits will do");
   check_progress(saved.progress, course(), path);
   task_.store.load(saved.weights, path);
   task_.optimizer.load(saved.optimiser, path);
@@ -199,7 +199,7 @@ void Trainer::report(double waited) const {
 }
 
 void Trainer::save() const {
-  save_checkpoint(checkpoint_path(), {at_, options_.settings, name_of(Context::current().isa()), task_.store.tensors(),
+  save_checkpoint(checkpoint_path(), {at_, options_.settings, Context::current().arithmetic(), task_.store.tensors(),
                                       task_.optimizer.state()});
 }
 

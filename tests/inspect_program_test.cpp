@@ -270,6 +270,21 @@ TEST_CASE("gradcheck and devices: run, and say so in JSON") {
   CHECK(json::parse(run({"devices", "--json"}).out)["cpus"].get<int>() >= 1);
 }
 
+TEST_CASE("--provider: runs where it is built in, is a device error where not, and one that nobody knows is refused") {
+  const json onednn = json::parse(run({"devices", "--json"}).out)["onednn"];
+  const Outcome o = run({"bench", "--size", "32", "--runs", "1", "-t", "1", "--provider", "onednn"});
+  CHECK(o.code == (onednn.is_string() ? 0 : 5));
+  if (onednn.is_string()) {
+    CHECK(onednn.get<std::string>()[0] == '3');
+    CHECK(o.out.find("+onednn, ") != std::string::npos);
+  } else {
+    CHECK(o.err.find("[provider] onednn: not in this build; get it with tools/onednn.sh") != std::string::npos);
+  }
+  const Outcome unknown = run({"bench", "--provider", "mkl"});
+  CHECK(unknown.code == 2);
+  CHECK(unknown.err.find("mkl not in {own,onednn}") != std::string::npos);
+}
+
 TEST_CASE("program: results that cannot be written are an error, exit 1") {
   CHECK(testing::run_program("/bin/sh", {"-c", text(LGMS_PROGRAM, " summary --json > /dev/full")}).code == 1);
 }

@@ -216,7 +216,7 @@ TEST_CASE("program: with less and less memory it does what it is asked for, or e
   CHECK(reported > 10);
 }
 
-#ifdef LGMS_FAILING_START  // not for coverage: its own code at the end of a process crashes without memory
+#ifdef LGMS_FAILING_START  // where nobody else's code around main crashes without memory
 TEST_CASE("program: memory that is refused before main begins is exit 5 too") {
   for (const char* on : {"", "LGMS_FAIL_ON=1 "})
     for (int call = 0; call < 250; ++call) {

@@ -110,6 +110,7 @@ io::Json report_of(std::vector<double> samples, const Workload& workload, const 
                                       {"input", text(workload.shape())},
                                       {"threads", context.threads()},
                                       {"isa", name_of(context.isa())},
+                                      {"provider", name_of(context.provider())},
                                       {"cpu", cpu_name()},
                                       {"samples_ms", samples}});
   std::sort(samples.begin(), samples.end());
@@ -127,7 +128,7 @@ void print(const io::Json& r) {
   const auto word = [&](const char* key) { return r.find(key)->string(); };
   const auto number = [&](const char* key) { return r.find(key)->number(); };
   std::printf("%s, %s, -t %.0f, %s, %s\n", word("what").c_str(), word("input").c_str(), number("threads"),
-              word("isa").c_str(), word("cpu").c_str());
+              Context::current().arithmetic().c_str(), word("cpu").c_str());
   std::printf("median %.1f ms (%.1f to %.1f, %zu runs), tensors %.0f MiB, process %.0f MiB\n", number("median_ms"),
               number("min_ms"), number("max_ms"), r.find("samples_ms")->size(), number("peak_tensors_mib"),
               number("peak_mib"));

@@ -4,7 +4,9 @@
 
 #include "core/io/json.h"
 #include "core/isa.h"
+#include "core/provider.h"
 #include "core/thread_pool.h"
+#include "kernels/onednn/onednn.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
 
@@ -19,16 +21,20 @@ void add_devices(CommandLine& program) {
   verb.action([json, machine] {
     if (*json) {
       std::cout << io::Json::object(
-                       {{"cpu", cpu_name()}, {"cpus", available_cpus()}, {"isa", name_of(best_isa())}, {"cuda", false}})
+                       {{"cpu", cpu_name()},
+                        {"cpus", available_cpus()},
+                        {"isa", name_of(best_isa())},
+                        {"cuda", false},
+                        {"onednn", supported(Provider::onednn) ? io::Json(kernels::onednn_description()) : false}})
                        .dump(1)
                 << '\n';
       return;
     }
-    std::printf("cpu   %s\n      %d available to this process; instruction sets:", cpu_name().c_str(),
+    std::printf("cpu     %s\n        %d available to this process; instruction sets:", cpu_name().c_str(),
                 available_cpus());
     for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512})
       if (supported(isa)) std::printf(" %s", name_of(isa));
-    std::printf("\ncuda  not in this build\n");
+    std::printf("\ncuda    not in this build\nonednn  %s\n", kernels::onednn_description().c_str());
   });
 }
 

@@ -52,12 +52,15 @@ double milliseconds(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double, std::milli>(to - from).count();
 }
 
-// Runs of a plan in a context of its own, whose every step is timed.
+// Runs of a plan in a context of its own, with the instruction set and the provider of `like`, whose every step is
+// timed.
 class Recorder {
  public:
-  Recorder(const Inference& net, const Tensor& x, int threads, Isa isa) : net_(net), x_(x), pool_(threads) {
-    context_.emplace(ContextOptions{
-        .threads = threads, .isa = isa, .executor = [this](int64_t pieces, auto body) { region(pieces, body); }});
+  Recorder(const Inference& net, const Tensor& x, int threads, const Context& like) : net_(net), x_(x), pool_(threads) {
+    context_.emplace(ContextOptions{.threads = threads,
+                                    .isa = like.isa(),
+                                    .executor = [this](int64_t pieces, auto body) { region(pieces, body); },
+                                    .provider = like.provider()});
   }
 
   void run(int runs) {
@@ -251,13 +254,13 @@ io::Json plan_json(const Plan& plan, const std::vector<Tensor>& parameters) {
 io::Json profile(const Inference& net, const Tensor& x, int runs, const std::string& trace, bool json) {
   const Context& context = Context::current();
   const int threads = context.threads();
-  Recorder recorder(net, x, threads, context.isa());
+  Recorder recorder(net, x, threads, context);
   const kernels::Roofline roof = recorder.roofline();
   recorder.run(runs);
   std::optional<Recorder> alone;
   kernels::Roofline alone_roof = roof;
   if (threads > 1) {
-    alone.emplace(net, x, 1, context.isa());
+    alone.emplace(net, x, 1, context);
     alone_roof = alone->roofline();
     alone->run(runs);
   }

@@ -59,15 +59,19 @@ void add_threads(Verb verb, Machine& machine) {
 void add_machine(Verb verb, Machine& machine) {
   add_threads(verb, machine);
   verb.add("--device", machine.device, "Where to compute; cpu is all there is").one_of({"cpu"}).shows_default();
+  verb.add("--provider", machine.provider, "Whose convolutions: own, or onednn where it is built in; default: own")
+      .one_of({name_of(Provider::own), name_of(Provider::onednn)});
 }
 
 Session::Session(const Machine& machine, bool lean)
-    : context_({.threads = machine.threads,
-                .isa = {},
-                .memory_limit = 0,
-                .lean = lean,
-                .log = [notes = std::make_shared<Notes>()](std::string_view line) { notes->print(line); },
-                .executor = {}}),
+    : context_(
+          {.threads = machine.threads,
+           .isa = {},
+           .memory_limit = 0,
+           .lean = lean,
+           .log = [notes = std::make_shared<Notes>()](std::string_view line) { notes->print(line); },
+           .executor = {},
+           .provider = machine.provider.empty() ? std::nullopt : std::optional(provider_from_name(machine.provider))}),
       scope_(context_) {
   token = &context_.stop();
   handle(on_signal);

@@ -7,10 +7,10 @@
 namespace lgms::tools {
 
 // -t, --threads, which every verb takes: 0 is every CPU that this process may use. --device: cpu is all there is so
-// far.
+// far. --provider: ContextOptions::provider, where it is given.
 struct Machine {
   int threads = 0;
-  std::string device = "cpu";
+  std::string device = "cpu", provider;
 };
 void add_machine(Verb verb, Machine& machine);
 void add_threads(Verb verb, Machine& machine);  // the first alone: for verbs that do not compute

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sets up, looks at the format, builds, and runs every test; then the quick ones once more under the address and undefined-behaviour
-# sanitizers, and compiled by clang where that is installed; then what has threads under the thread sanitizer. Arguments
-# go to ctest: tools/test.sh -R convolution
+# sanitizers, and compiled by clang where that is installed (in CI with oneDNN as a provider); then what has threads under
+# the thread sanitizer. Arguments go to ctest: tools/test.sh -R convolution
 set -eu
 cd "$(dirname "$0")/.."
 ./tools/setup.sh
@@ -19,6 +19,11 @@ echo "== the quick tests under sanitizers"
 cmake --preset asan
 cmake --build --preset asan -j "$jobs" --target quick_tests
 ctest --preset asan -L quick -j "$jobs" "$@"
+
+# The next build has oneDNN and those above have not, so that both are known to work.
+if [ -n "${CI:-}" ] && [ ! -e build/onednn ]; then
+  ./tools/onednn.sh || echo "== no oneDNN to be had: onednn_test says that it skips"
+fi
 
 if command -v clang++ > /dev/null; then
   echo "== everything but the slow tests, by clang; the quick tests"

@@ -95,7 +95,7 @@ void train(Arguments a, Verb verb) {
   const TrainingStart start = run.begin();
   status.print(text(start.resumed ? "resuming after step " : "training from step ", start.step, " of ", start.steps,
                     ": ", start.training, " ", start.unit, ", ", start.validation, " for validation, ", start.classes,
-                    " class(es), ", start.parameters, " parameters, ", name_of(Context::current().isa()), ", ",
+                    " class(es), ", start.parameters, " parameters, ", Context::current().arithmetic(), ", ",
                     Context::current().threads(), " thread(s)"));
   const TrainingResult done = run.train();
   status.clear();

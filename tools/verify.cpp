@@ -62,7 +62,8 @@ void run(const Options& o) {
     print_table(report);
   if (!o.json)
     std::printf("%ld tensors compared in %s on %s: %s\n", static_cast<long>(compared), o.dtype.c_str(),
-                name_of(session.context().isa()), failed == 0 ? "all within bounds" : text(failed, " FAILED").c_str());
+                session.context().arithmetic().c_str(),
+                failed == 0 ? "all within bounds" : text(failed, " FAILED").c_str());
   std::fflush(stdout);
   check(failed == 0, ErrorKind::check_failed, "[", o.file, "] ", failed, " of ", compared,
         " tensors differ from the golden file by more than their bound");

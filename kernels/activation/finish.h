@@ -80,7 +80,7 @@ LGMS_INLINE void finish_joined(const StridedEpilogue& e, long channel, long n, l
   if (all % lanes) finish_pixels<1>(joined, 0, all % lanes, vectors, 1, y + vectors * lanes, lanes);
 }
 
-LGMS_FLATTEN [[gnu::noinline]] void finish(const StridedEpilogue& e, long channel, long n, long pixel, long pixels,
+[[gnu::noinline]] LGMS_FLATTEN void finish(const StridedEpilogue& e, long channel, long n, long pixel, long pixels,
                                            float* y, long ldy) {
   if (n < Vec::lanes && n == ldy && Vec::lanes % n == 0 && (!e.residual.data || e.residual.ld == n))
     return finish_joined(e, channel, n, pixel, pixels, y);

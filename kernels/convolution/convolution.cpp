@@ -1,12 +1,16 @@
 #include "kernels/convolution/convolution.h"
 
 #include "kernels/convolution/forward/rows.h"
+#include "kernels/convolution/onednn.h"
 #include "kernels/convolution/reference.h"
 
 namespace lgms::kernels {
 namespace {
 
 constexpr ConvolutionImpl<float> impls[] = {
+#if LGMS_HAVE_ONEDNN
+    convolution_onednn_impl,
+#endif
 #if LGMS_X86
     winograd_row<16>("winograd_avx512", Isa::avx512, winograd_pack_avx512, convolution_winograd_avx512),
     pointwise_row<16>("pointwise_avx512", Isa::avx512, convolution_pointwise_avx512),
@@ -51,7 +55,7 @@ template <class T>
 PreparedConvolution<T> prepare(const ConvolutionDims& d, const ConvolutionImpl<T>& row, const Context& context) {
   if (d.rows() == 0 || d.cout == 0) return {&row, d};
   return {&row, d, row.units(d), aligned_bytes<T>(row.packed_size(d)),
-          aligned_bytes<T>(row.scratch_size(d)) * context.threads()};
+          aligned_bytes<T>(row.scratch_size(d)) * (row.provider == Provider::own ? context.threads() : 1)};
 }
 PreparedConvolution<float> prepare(const ConvolutionDims& d, Rounding rounding, const Context& context, Device device) {
   const auto accepts = [&](const ConvolutionImpl<float>& row) { return row.rounding <= rounding && row.accepts(d); };
@@ -62,6 +66,7 @@ template <class T>
 void pack(const PreparedConvolution<T>& p, const ConvolutionWeights<T>& weights, T* packed) {
   if (p.units == 0) return;
   const int64_t units = p.row->pack_units(p.dims);
+  if (p.row->provider != Provider::own) return p.row->pack(p.dims, 0, units, weights, packed);
   parallel_ranges(units, 1 + units * 65536 / std::max<int64_t>(p.packed_bytes, 1),
                   [&](int64_t first, int64_t last, int) { p.row->pack(p.dims, first, last, weights, packed); });
 }
@@ -69,6 +74,7 @@ void pack(const PreparedConvolution<T>& p, const ConvolutionWeights<T>& weights,
 template <class T>
 void run(const PreparedConvolution<T>& p, const T* x, const T* packed, const Fusing<T>& fusing, T* y, T* scratch) {
   if (p.units == 0) return;
+  if (p.row->provider != Provider::own) return p.row->run(p.dims, 0, p.units, x, packed, fusing, y, scratch);
   const int64_t step = aligned_bytes<T>(p.row->scratch_size(p.dims)) / int64_t{sizeof(T)};  // from worker to worker
   parallel_ranges(p.units, grain(p.dims, p.units), [&](int64_t first, int64_t last, int worker) {
     p.row->run(p.dims, first, last, x, packed, fusing, y, scratch + step * worker);

@@ -56,6 +56,7 @@ struct ConvolutionImpl {
   int64_t (*pixels)(const ConvolutionDims&, int64_t block);
   void (*run)(const ConvolutionDims&, int64_t first, int64_t last, const T* x, const T* packed, const Fusing<T>& fusing,
               T* y, T* scratch);
+  Provider provider = Provider::own;  // of another provider's: see pick (kernels/impl.h)
 };
 // Implementations in this build, fastest first, reference last.
 std::span<const ConvolutionImpl<float>> convolution_impls();

@@ -1,11 +1,15 @@
 #include "kernels/depthwise/depthwise.h"
 
+#include "kernels/depthwise/onednn.h"
 #include "kernels/depthwise/reference.h"
 
 namespace lgms::kernels {
 namespace {
 
 constexpr Impl<DepthwiseForward> forward_impls[] = {
+#if LGMS_HAVE_ONEDNN
+    {"onednn", Device::cpu, Isa::reference, depthwise_forward_onednn, Provider::onednn},
+#endif
 #if LGMS_X86
     {"avx512", Device::cpu, Isa::avx512, depthwise_forward_avx512},
     {"avx2", Device::cpu, Isa::avx2, depthwise_forward_avx2},
@@ -123,7 +127,10 @@ void pack(const PreparedDepthwise& p, const float* weight, bool turned, float* p
 
 void run(const PreparedDepthwise& p, const float* x, const float* packed, const Epilogue<Strided<float>>& epilogue,
          float* y) {
-  run_forward(p.dims, x, packed, epilogue, y, p.row->run);
+  if (p.row->provider != Provider::own)
+    p.row->run(p.dims, 0, p.units, x, packed, epilogue, y);
+  else
+    run_forward(p.dims, x, packed, epilogue, y, p.row->run);
 }
 
 void depthwise_forward(const TensorView& x, const TensorView& weight, const TensorView& bias, const TensorView& y) {
@@ -141,6 +148,11 @@ void depthwise_weight_gradient(const TensorView& x, const TensorView& dy, const 
   const DepthwiseDims d = dims_of("depthwise", x, dweight, "dy", dy);
   expect_bias("depthwise", "dbias", dbias, x);
   const HostRows host(x.device());
+#if LGMS_HAVE_ONEDNN
+  if (x.dtype() == DType::f32 && Context::current().provider() == Provider::onednn)
+    return depthwise_weight_gradient_onednn(d, x.data<float>(), dy.data<float>(), dweight.data<float>(),
+                                            data_or_null<float>(dbias));
+#endif
   if (x.dtype() == DType::f64)
     run_weight_gradient<double>(d, x, dy, dweight, dbias, depthwise_weight_gradient_reference<double>);
   else

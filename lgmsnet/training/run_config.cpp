@@ -116,7 +116,7 @@ void write_run_config(const fs::path& file, const TrainingOptions& options, cons
   config["optimizer"] = study.optimizer_notes;
   config["lists"]["train-list"] = list_setting(study.train.stems());
   config["lists"]["val-list"] = list_setting(study.val.stems());
-  config["isa"] = name_of(Context::current().isa());
+  config["isa"] = Context::current().arithmetic();
   io::write_file(file, config.dump(2) + "\n");
 }
 

@@ -49,11 +49,16 @@ std::string error_of(const F& f) {
 // Every ISA of this CPU, reference first.
 std::vector<Isa> isas();
 
-// Whether a context that is capped to each of them in turn runs every row of a list.
+// Whether a context that is capped to each of them in turn runs every row of ours in a list.
 template <class Impls>
 bool one_row_per_isa(const Impls& impls) {
-  std::set<Isa> seen;
-  for (const auto& impl : impls) seen.insert(impl.isa);
+  std::set<std::pair<Isa, Provider>> seen;
+  for (const auto& impl : impls) {
+    if constexpr (requires { impl.provider; })
+      seen.emplace(impl.isa, impl.provider);
+    else
+      seen.emplace(impl.isa, Provider::own);
+  }
   return seen.size() == impls.size();
 }
 

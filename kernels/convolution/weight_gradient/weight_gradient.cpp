@@ -1,6 +1,7 @@
 #include "kernels/convolution/weight_gradient/weight_gradient.h"
 
 #include "kernels/convolution/convolution.h"
+#include "kernels/convolution/onednn.h"
 #include "kernels/convolution/weight_gradient/reference.h"
 
 namespace lgms::kernels {
@@ -130,6 +131,11 @@ void convolution_weight_gradient(const TensorView& x, const TensorView& dy, int6
   const ConvolutionDims c = checked_dims(x, dy, groups, dweight, dbias);
   const bool swapped = lanes_are_inputs(c);
   const HostRows host(x.device());
+#if LGMS_HAVE_ONEDNN
+  if (x.dtype() == DType::f32 && Context::current().provider() == Provider::onednn)
+    return convolution_weight_gradient_onednn(c, x.data<float>(), dy.data<float>(), dweight.data<float>(),
+                                              data_or_null<float>(dbias));
+#endif
   if (x.dtype() == DType::f64) {
     weight_gradient<double>(c, swapped, x.data<double>(), dy.data<double>(), dweight.data<double>(),
                             data_or_null<double>(dbias), correlation_reference<double>, no_scratch);
