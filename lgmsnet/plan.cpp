@@ -31,6 +31,11 @@ PreparedStep prepared(const Step& step, const Context& context) {
       step.dims);
 }
 
+Steps fused_steps(const Config& config, const Shape& x) {
+  const bool own = Context::current().provider() == Provider::own;
+  return steps_of(config, x, own ? Fused::yes : Fused::without_up);
+}
+
 // Whether weights stay packed from run to run. Winograd's are four times as large as they are in the file: packed anew
 // in every run, they take no memory but the arena's. Another provider's stay.
 bool keeps(const kernels::PreparedConvolution<float>& p) {
@@ -161,7 +166,7 @@ Plan::Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr
       threads_(Context::current().threads()),
       isa_(Context::current().isa()),
       provider_(Context::current().provider()) {
-  list_ = steps_of(config, x, Fused::yes);
+  list_ = fused_steps(config, x);
   const Steps& list = list_;
   output_ = list.shape_of(list.output);
   std::vector<PreparedStep> steps;
@@ -267,7 +272,7 @@ void Plan::take_weights(size_t index, const Step& step, const Tensor* p, Operati
 }
 
 ForwardCost forward_cost(const Config& config, const Shape& x) {
-  const Steps list = steps_of(config, x, Fused::yes);
+  const Steps list = fused_steps(config, x);
   const Context& context = Context::current();
   const auto rounded = [&](int64_t bytes) { return context.allocator()->rounded(bytes); };
   ForwardCost cost;

@@ -146,7 +146,7 @@ void place_parts(Steps& list, const Step& concat) {
 
 // What follows a convolution and needs nothing but its output becomes its epilogue; parts of concats go to their
 // places. Of a list that is not settled.
-void fuse(Steps& list) {
+void fuse(Steps& list, bool up_convolutions) {
   const auto storage_of = [&](int v) { return static_cast<size_t>(list.values[static_cast<size_t>(v)].storage); };
   std::vector<int> reads(list.values.size());  // of a storage
   for (const Step& step : list.steps)
@@ -155,7 +155,7 @@ void fuse(Steps& list) {
   for (Step& next : list.steps) {
     if (!steps.empty()) {
       Step& last = steps.back();
-      if ((convolves(last) || last.op == Op::upsample) && last.output != list.output &&
+      if ((convolves(last) || (up_convolutions && last.op == Op::upsample)) && last.output != list.output &&
           reads[static_cast<size_t>(last.output)] == 1 &&
           std::find(next.inputs.begin(), next.inputs.end(), last.output) != next.inputs.end() && take(last, next))
         continue;
@@ -192,7 +192,7 @@ class StepBuilder {
   }
 
   Value input() const { return input_; }
-  Steps finish(const Value& logits, bool fused);
+  Steps finish(const Value& logits, Fused fused);
 
   Value convolution(const std::string& name, const Value& x, int64_t cout, int64_t k, int64_t groups, bool bias) {
     Step step{.op = Op::convolution, .scope = name, .inputs = {x.index}, .k = k, .groups = groups};
@@ -361,10 +361,10 @@ class StepBuilder {
   size_t unstaged_ = 0;
 };
 
-Steps StepBuilder::finish(const Value& logits, bool fused) {
+Steps StepBuilder::finish(const Value& logits, Fused fused) {
   list_.input = input_.index;
   list_.output = logits.index;
-  if (fused) fuse(list_);
+  if (fused != Fused::no) fuse(list_, fused == Fused::yes);
   settle(list_);
   return std::move(list_);
 }
@@ -430,7 +430,7 @@ void check_input(const Config& config, const Shape& x) {
 Steps steps_of(const Config& config, const Shape& x, Fused fused) {
   check_input(config, x);
   StepBuilder builder(config, x);
-  return builder.finish(forward(builder, config, builder.input()), fused == Fused::yes);
+  return builder.finish(forward(builder, config, builder.input()), fused);
 }
 
 std::vector<ParameterSpec> parameter_specs(const Config& config) {

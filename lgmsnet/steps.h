@@ -93,9 +93,9 @@ struct Steps {
 // Fused, as plans run it. What follows a convolution and needs nothing but its output (a batch norm, an activation, an
 // addition) is its epilogue; it sums the statistics of an instance norm; what the norm then does is left to a 1x1
 // convolution that alone reads it (norm_tables: [N, 3, C], to read through). Parts of a concat are written where they
-// end up. A convolution behind an upsampling is one op, which mixes channels before it doubles pixels. All but that and
-// those sums have the same bits.
-enum class Fused : uint8_t { no, yes };
+// end up. All but those sums have the same bits. A convolution behind an upsampling is one op, which mixes channels
+// before it doubles pixels; another provider's convolutions know no such thing: `without_up` leaves it out.
+enum class Fused : uint8_t { no, without_up, yes };
 // For inputs of shape x [N, D, H, W, in_channels]. Throws Error{usage} where x does not fit.
 Steps steps_of(const Config& config, const Shape& x, Fused fused = Fused::no);
 // Every parameter and buffer with its checkpoint name, in the order of the steps: 372 tensors in the default 2D
