@@ -66,6 +66,7 @@ struct Step {
   int64_t attention_macs = 0;  // of q k^T and p v
   int64_t upsample_macs = 0;   // of the interpolation
 
+  bool is_norm() const;            // whether it writes what a norm makes of its input, maybe in its place
   std::string name() const;        // of the op: "convolution", "silu"
   std::string fused_name() const;  // and of what it takes along: "norm > convolution > gelu, norm, moments"
   int64_t trained_elements() const;

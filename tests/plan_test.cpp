@@ -91,6 +91,20 @@ TEST_CASE("plan: a run allocates nothing, and plans of one network share their w
   context.allocator()->reset_peak();
   for (int i = 0; i < 20; ++i) plan.run(x, arena.memory());
   CHECK(context.allocator()->peak() == now);
+
+  const Inference flat = LGMSNet(odd(2)).inference();
+  const Shape picture{1, 1, 32, 32, 3};
+  const Plan many(flat.config(), flat.parameters(), std::make_shared<PackedWeights>(), picture);
+  const Tensor y = randn(picture, 3, DType::f32), memory = Tensor::empty({many.arena().bytes / 4});
+  const int64_t before = context.allocator()->in_use();
+  context.allocator()->reset_peak();
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  constexpr int runs = 20;
+#else
+  constexpr int runs = 10'000;
+#endif
+  for (int i = 0; i < runs; ++i) many.run(y, memory.memory());
+  CHECK(context.allocator()->peak() == before);
 }
 
 TEST_CASE("plan: one plan runs in several threads, each with an arena") {

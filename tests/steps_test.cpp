@@ -1,5 +1,7 @@
 #include "lgmsnet/steps.h"
 
+#include <algorithm>
+
 #include "lgmsnet/training/lgmsnet.h"
 #include "tests/support/testing.h"
 
@@ -62,6 +64,43 @@ TEST_CASE("steps: every value is written once, read later, and its memory is not
     CHECK(in_place > 20);
     CHECK(holds[static_cast<size_t>(list.values[static_cast<size_t>(list.output)].storage)] == list.output);
   }
+}
+
+TEST_CASE("steps: fused ones do the same work with the same parameters in the same order, in fewer steps") {
+  for (const char* name : {"2d", "3d", "3d-l2"})
+    for (const Fused how : {Fused::without_up, Fused::yes}) {
+      CAPTURE(std::string(name));
+      const Config config = Config::named(name);
+      const Shape x{2, config.rank == 3 ? 32 : 1, 32, 64, config.in_channels};
+      const Steps plain = steps_of(config, x), fused = steps_of(config, x, how);
+      const StepTotals a = totals_of(plain), b = totals_of(fused);
+      CHECK(a.macs == b.macs);
+      CHECK(a.attention_macs == b.attention_macs);
+      CHECK(a.upsample_macs == b.upsample_macs);
+      std::vector<std::string> names, fused_names;
+      for (const Step& step : plain.steps)
+        for (const ParameterSpec& p : step.parameters) names.push_back(p.name);
+      const auto count = [&](const Steps& list, Op op) {
+        return std::count_if(list.steps.begin(), list.steps.end(), [&](const Step& s) { return s.op == op; });
+      };
+      for (const Step& step : fused.steps)
+        for (const ParameterSpec& p : step.parameters) fused_names.push_back(p.name);
+      CHECK(names == fused_names);
+      CHECK(fused.steps.size() < plain.steps.size());
+      for (const Op op : {Op::batch_norm, Op::activation, Op::add, Op::concat}) CHECK(count(fused, op) == 0);
+      CHECK(count(plain, Op::upsample) == 4);
+      CHECK(count(fused, Op::upsample) == (how == Fused::yes ? 0 : 4));
+      CHECK(count(fused, Op::up_convolution) == (how == Fused::yes ? 4 : 0));
+      CHECK(fused.shape_of(fused.output) == plain.shape_of(plain.output));
+      // A part of a concat lies inside of it, and nothing is read after its memory may be another's.
+      for (size_t i = 0; i < fused.steps.size(); ++i)
+        for (const int v : fused.steps[i].inputs) {
+          const StepValue &value = fused.values[static_cast<size_t>(v)],
+                          &whole = fused.values[static_cast<size_t>(value.storage)];
+          CHECK(value.first + value.shape.channels() <= whole.shape.channels());
+          CHECK(whole.last_read >= static_cast<int>(i));
+        }
+    }
 }
 
 TEST_CASE("steps: an input whose operations cannot be counted is refused") {
