@@ -35,7 +35,7 @@ LGMS_INLINE void combine(long pixels, long c, const Taps& t, long step, const fl
     });
 }
 
-LGMS_FLATTEN [[gnu::noinline]] void combine(bool first, bool last, long pixels, long c, const Taps& t, long step,
+[[gnu::noinline]] LGMS_FLATTEN void combine(bool first, bool last, long pixels, long c, const Taps& t, long step,
                                             const float* bias, float* even, float* odd, long ld) {
   if (first && last)
     combine<true, true>(pixels, c, t, step, bias, even, odd, ld);
