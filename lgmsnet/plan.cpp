@@ -36,6 +36,20 @@ Steps fused_steps(const Config& config, const Shape& x) {
   return steps_of(config, x, own ? Fused::yes : Fused::without_up);
 }
 
+void expect_parameters(const Steps& list, const std::vector<Tensor>& parameters) {
+  size_t at = 0;
+  for (const Step& step : list.steps)
+    for (const ParameterSpec& spec : step.parameters) {
+      check(at < parameters.size(), ErrorKind::usage, "[plan] parameters: expected more than ", parameters.size());
+      const Tensor& p = parameters[at++];
+      check(p.defined() && p.shape() == spec.shape && p.dtype() == spec.dtype && p.device() == Device::cpu &&
+                p.is_dense(),
+            ErrorKind::usage, "[plan] ", spec.name, ": expected dense ", spec.dtype, ' ', spec.shape, " of cpu, got ",
+            p.dtype(), ' ', p.shape(), " of ", p.device());
+    }
+  check(at == parameters.size(), ErrorKind::usage, "[plan] parameters: expected ", at, ", got ", parameters.size());
+}
+
 // Whether weights stay packed from run to run. Winograd's are four times as large as they are in the file: packed anew
 // in every run, they take no memory but the arena's. Another provider's stay.
 bool keeps(const kernels::PreparedConvolution<float>& p) {
@@ -168,6 +182,7 @@ Plan::Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr
       provider_(Context::current().provider()) {
   list_ = fused_steps(config, x);
   const Steps& list = list_;
+  expect_parameters(list, parameters_);
   output_ = list.shape_of(list.output);
   std::vector<PreparedStep> steps;
   for (const Step& step : list.steps) steps.push_back(prepared(step, Context::current()));
@@ -321,7 +336,7 @@ StepWork Plan::work_of(size_t index) const {
   return {flop, flop / less, static_cast<double>(elements * size_of(DType::f32))};
 }
 
-TensorView Plan::run(const TensorView& x, void* arena, const AfterStep& after) const {
+TensorView Plan::run(const TensorView& x, const TensorView& arena, const AfterStep& after) const {
   kernels::expect_shape("plan", "x", x, input_);
   kernels::expect_type("plan", "x", x, DType::f32);
   kernels::expect_dense("plan", "x", x);
@@ -330,9 +345,11 @@ TensorView Plan::run(const TensorView& x, void* arena, const AfterStep& after) c
   check(fits(context), ErrorKind::usage, "[plan] context: expected ", threads_, " thread(s), ", name_of(isa_),
         " and provider ", name_of(provider_), ", for which it was made, got ", context.threads(), ", ",
         name_of(context.isa()), " and ", name_of(context.provider()));
-  check(arena != nullptr && reinterpret_cast<uintptr_t>(arena) % 64 == 0, ErrorKind::usage, "[plan] arena: expected ",
-        arena_.bytes, " bytes, 64-byte aligned");
-  const Bases bases{static_cast<char*>(arena), static_cast<char*>(x.memory())};
+  const int64_t bytes =
+      arena.defined() && arena.is_dense() && arena.device() == Device::cpu ? arena.numel() * size_of(arena.dtype()) : 0;
+  check(bytes >= arena_.bytes && reinterpret_cast<uintptr_t>(arena.memory()) % 64 == 0, ErrorKind::usage,
+        "[plan] arena: expected ", arena_.bytes, " bytes of cpu, 64-byte aligned, got ", bytes);
+  const Bases bases{static_cast<char*>(arena.memory()), static_cast<char*>(x.memory())};
   for (size_t i = 0; i < operations_.size(); ++i) {
     run(i, bases);
     if (after) after(i);
@@ -342,7 +359,7 @@ TensorView Plan::run(const TensorView& x, void* arena, const AfterStep& after) c
 
 Tensor Plan::run(const Tensor& x) const {
   const Tensor arena = Tensor::empty(Device::cpu, {arena_.bytes / int64_t{sizeof(float)}});
-  run(x, arena.memory());
+  run(x, arena);
   return arena.slice(logits_.offset / int64_t{sizeof(float)}, output_.numel()).reshaped(output_);
 }
 

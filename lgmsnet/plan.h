@@ -75,8 +75,8 @@ using AfterStep = std::function<void(size_t step)>;
 // Immutable: several threads may run one plan at once, each with an arena of its own.
 class Plan {
  public:
-  // parameters: in the order of parameter_specs, f32 of the host, shared. For contexts with the threads, the
-  // instruction set and the provider of the current one. Throws Error{usage} where x does not fit the network.
+  // parameters: in the order of parameter_specs, f32 of the host, shared. For contexts with the threads, the instruction
+  // set and the provider of the current one. Throws Error{usage} where x or the parameters do not fit the network.
   Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr<PackedWeights> packed, const Shape& x);
 
   const Shape& input() const { return input_; }
@@ -91,10 +91,11 @@ class Plan {
   // Whether a context is one that the plan is for.
   bool fits(const Context& context) const;
 
-  // x: input(), f32 of the host, dense, outside of the arena, which is arena().bytes bytes, 64-byte aligned. The logits
+  // x: input(), f32 of the host, dense, outside of the arena, which is at least arena().bytes bytes of the host, dense,
+  // 64-byte aligned. The logits
   // are dense and lie in the arena. Allocates nothing. The same bits whatever the number of threads.
   // Throws Error{usage} where x, the arena or the current context does not fit.
-  TensorView run(const TensorView& x, void* arena, const AfterStep& after = {}) const;
+  TensorView run(const TensorView& x, const TensorView& arena, const AfterStep& after = {}) const;
   // With an arena of the current context, which the logits share and keep.
   Tensor run(const Tensor& x) const;
 

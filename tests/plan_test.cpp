@@ -70,7 +70,7 @@ TEST_CASE("plan: what lives at once lies apart") {
     // Filled before, the arena is read nowhere before it is written.
     const Tensor x = randn(c.x, 7, DType::f32), zeros = Tensor::zeros({plan.arena().bytes / 4}),
                  large = Tensor::full({plan.arena().bytes / 4}, 1e30);
-    CHECK(max_difference(plan.run(x, zeros.memory()), plan.run(x, large.memory())) == 0);
+    CHECK(max_difference(plan.run(x, zeros), plan.run(x, large)) == 0);
     CHECK(plan.arena().least > 0);
   }
 }
@@ -89,7 +89,7 @@ TEST_CASE("plan: a run allocates nothing, and plans of one network share their w
   const Tensor x = randn(small, 3, DType::f32), arena = Tensor::empty({plan.arena().bytes / 4});
   const int64_t now = context.allocator()->in_use();
   context.allocator()->reset_peak();
-  for (int i = 0; i < 20; ++i) plan.run(x, arena.memory());
+  for (int i = 0; i < 20; ++i) plan.run(x, arena);
   CHECK(context.allocator()->peak() == now);
 
   const Inference flat = LGMSNet(odd(2)).inference();
@@ -103,7 +103,7 @@ TEST_CASE("plan: a run allocates nothing, and plans of one network share their w
 #else
   constexpr int runs = 10'000;
 #endif
-  for (int i = 0; i < runs; ++i) many.run(y, memory.memory());
+  for (int i = 0; i < runs; ++i) many.run(y, memory);
   CHECK(context.allocator()->peak() == before);
 }
 
@@ -135,7 +135,21 @@ TEST_CASE("plan: what does not fit is refused before anything runs") {
   CHECK(error_of([&] {
           plan.run(Tensor::zeros({1, 1, 64, 32, 3}));
         }) == "[plan] x: expected [1, 1, 64, 64, 3], got [1, 1, 64, 32, 3]");
-  CHECK(error_of([&] { plan.run(Tensor::zeros({1, 1, 64, 64, 3}), nullptr); }).starts_with("[plan] arena: expected "));
+  const Tensor x = Tensor::zeros({1, 1, 64, 64, 3}), small = Tensor::empty({plan.arena().bytes / 4 - 1});
+  CHECK(error_of([&] { plan.run(x, TensorView()); }).starts_with("[plan] arena: expected "));
+  CHECK(error_of([&] { plan.run(x, small); }) == text("[plan] arena: expected ", plan.arena().bytes,
+                                                      " bytes of cpu, 64-byte aligned, got ", plan.arena().bytes - 4));
+  std::vector<Tensor> others = LGMSNet(odd(3)).inference().parameters();
+  const auto with = [&](const std::vector<Tensor>& parameters) {
+    return error_of([&] { Plan(config, parameters, std::make_shared<PackedWeights>(), {1, 1, 64, 64, 3}); });
+  };
+  CHECK(with(others).starts_with("[plan] stem.conv.0.weight: expected dense f32 [8, 3, 3, 3] of cpu, got f32 [8, 1, "));
+  others = net.parameters();
+  others.pop_back();
+  CHECK(with(others).starts_with("[plan] parameters: expected more than "));
+  others = net.parameters();
+  others.push_back(others.front());
+  CHECK(with(others).starts_with("[plan] parameters: expected "));
   Context other({.threads = 2});
   const Context::Scope scope(other);
   CHECK(error_of([&] {

@@ -67,13 +67,13 @@ class Recorder {
     const Context::Scope scope(*context_);
     const auto plan = net_.plan(x_.shape());
     const Tensor arena = Tensor::empty(Device::cpu, {plan->arena().bytes / int64_t{sizeof(float)}});
-    plan->run(x_, arena.memory());
+    plan->run(x_, arena);
     samples_.assign(plan->steps().steps.size(), {});
     for (run_ = 0; run_ < runs; ++run_) {
       step_ = 0;
       const auto start = Clock::now();
       auto from = start;
-      plan->run(x_, arena.memory(), [&](size_t step) {
+      plan->run(x_, arena, [&](size_t step) {
         const auto now = Clock::now();
         samples_[step].push_back(milliseconds(from, now));
         spans_.push_back({run_, -1, step, from, now});
