@@ -75,8 +75,9 @@ using AfterStep = std::function<void(size_t step)>;
 // Immutable: several threads may run one plan at once, each with an arena of its own.
 class Plan {
  public:
-  // parameters: in the order of parameter_specs, f32 of the host, shared. For contexts with the threads, the instruction
-  // set and the provider of the current one. Throws Error{usage} where x or the parameters do not fit the network.
+  // parameters: in the order of parameter_specs, f32 of the host, shared. For contexts with the threads, the
+  // instruction set and the provider of the current one. Throws Error{usage} where x or the parameters do not fit the
+  // network.
   Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr<PackedWeights> packed, const Shape& x);
 
   const Shape& input() const { return input_; }
