@@ -22,6 +22,16 @@ struct Impl {
   Provider provider = Provider::own;  // of another provider's: see pick
 };
 
+// One whose caller has to know its lanes.
+template <class Run>
+struct LanesImpl {
+  const char* name;
+  Device device;
+  Isa isa;
+  int64_t lanes;
+  Run* run;
+};
+
 // The first row for the device that the context may use and that `accepts`; the host's reference accepts everything.
 // An emulated device has the rows of the host. Rows of another provider come first, and are for contexts that name it.
 // They thread by themselves, on as many threads as the context has, so they are handed all units at once, and scratch

@@ -27,9 +27,9 @@ class Inference {
 
   // x: [N, D, H, W, in_channels], sides multiples of 32 -> logits [N, D, H, W, classes]. x and the logits
   // are where the parameters are. f32 of the host runs on a plan (plan.h), which is kept for the next x of this shape,
-  // and takes what forward_cost says; all else, and what a hook looks at, step by step. Both have the bits of
-  // LGMSNet::forward outside of training, but for the statistics of instance norms, which a plan sums in other blocks.
-  // Throws Error{usage} where x does not fit.
+  // and takes what forward_cost says; all else, and what a hook looks at, step by step. Step by
+  // step they are the bits of LGMSNet::forward outside of training; a plan sums up-convolutions and the statistics of
+  // instance norms in another order. Throws Error{usage} where x does not fit.
   Tensor forward(const Tensor& x, const StageHook& hook = {}) const;
 
   // What forward runs on in the current context, on f32 of the host.

@@ -223,13 +223,13 @@ Plan::Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr
       operation.rows = list.shape_of(step.output).rows();
       operation.stride = stride_of(step.output);
     }
-    take_weights(i, step, p, operation);
+    take_weights(step, p, operation);
     operations_.push_back(std::move(operation));
     p += step.parameters.size();
   }
 }
 
-void Plan::take_weights(size_t index, const Step& step, const Tensor* p, Operation& operation) {
+void Plan::take_weights(const Step& step, const Tensor* p, Operation& operation) {
   const size_t own = step.epilogue.norm ? static_cast<size_t>(*step.epilogue.norm) : step.parameters.size();
   const auto values = [&](size_t i) { return i < own ? p[i].data<float>() : nullptr; };
   const auto fuses = [&] {
@@ -250,7 +250,7 @@ void Plan::take_weights(size_t index, const Step& step, const Tensor* p, Operati
     e.norm = {tables, c};
   };
   const auto packed = [&](const auto& prepared, const auto& make) {
-    operation.packed = packed_->get(index, prepared.row, prepared.packed_bytes, make);
+    operation.packed = packed_->get(values(0), prepared.row, prepared.packed_bytes, make);
   };
   std::visit(Overloaded{[&](const kernels::PreparedConvolution<float>& of) {
                           operation.weights = values(0);
@@ -374,7 +374,7 @@ void Plan::run(size_t step, const Bases& bases) const {
     f.epilogue.residual.data = bases.at(o.residual);
     f.prologue.residual.data = bases.at(o.read_residual);
     f.prologue.norm.data = bases.at(o.tables);
-    if (o.moments) f.moments = bases.at(*o.moments);
+    f.moments = bases.at(o.moments);
     return f;
   };
   std::visit(
@@ -403,10 +403,10 @@ void Plan::run(size_t step, const Bases& bases) const {
             };
             double *const mean = table(0), *const variance = table(1), *const rstd = table(2);
             const int64_t m = p.dims.m(), c = p.dims.c;
-            if (step > 0 && operations_[step - 1].moments) {
+            if (step > 0 && operations_[step - 1].moments.in == Place::In::arena) {
               const Operation& by = operations_[step - 1];
               run_statistics(
-                  p, bases.at(*by.moments), blocks_of(by.prepared),
+                  p, bases.at(by.moments), blocks_of(by.prepared),
                   [&](int64_t block) { return pixels_of(by.prepared, block); }, mean, variance, scratch);
             } else {
               run_statistics(p, in(0), mean, variance, scratch);

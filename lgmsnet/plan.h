@@ -6,7 +6,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <tuple>
 #include <variant>
 #include <vector>
@@ -37,11 +36,12 @@ Arena arena_of(const Steps& list, const std::vector<PreparedStep>& prepared);
 // Weights of one network as rows read them, made once for all its plans. Thread-safe.
 class PackedWeights {
  public:
-  // What make(packed) wrote for this step and row the first time. bytes: a multiple of 64, of the current context's.
+  // What make(packed) wrote for these weights and this row the first time. bytes: a multiple of 64, of the current
+  // context's.
   template <class Make>
-  const float* get(size_t step, const void* row, int64_t bytes, const Make& make) {
+  const float* get(const void* weights, const void* row, int64_t bytes, const Make& make) {
     const std::lock_guard lock(mutex_);
-    Tensor& packed = packed_[{step, row, bytes}];
+    Tensor& packed = packed_[{weights, row, bytes}];
     if (!packed.defined()) {
       const Tensor made = Tensor::empty(Device::cpu, {bytes / int64_t{sizeof(float)}});
       make(made.data<float>());
@@ -53,7 +53,7 @@ class PackedWeights {
 
  private:
   mutable std::mutex mutex_;
-  std::map<std::tuple<size_t, const void*, int64_t>, Tensor> packed_;
+  std::map<std::tuple<const void*, const void*, int64_t>, Tensor> packed_;
 };
 
 // What Inference::forward takes in the current context, by shapes alone.
@@ -93,9 +93,8 @@ class Plan {
   bool fits(const Context& context) const;
 
   // x: input(), f32 of the host, dense, outside of the arena, which is at least arena().bytes bytes of the host, dense,
-  // 64-byte aligned. The logits
-  // are dense and lie in the arena. Allocates nothing. The same bits whatever the number of threads.
-  // Throws Error{usage} where x, the arena or the current context does not fit.
+  // 64-byte aligned. The logits are dense and lie in the arena. Allocates nothing. The same bits whatever the number of
+  // threads. Throws Error{usage} where x, the arena or the current context does not fit.
   TensorView run(const TensorView& x, const TensorView& arena, const AfterStep& after = {}) const;
   // With an arena of the current context, which the logits share and keep.
   Tensor run(const Tensor& x) const;
@@ -117,11 +116,10 @@ class Plan {
     const float *packed = nullptr, *weights = nullptr;  // weights: of a convolution, as the network has them
     const float *gamma = nullptr, *beta = nullptr;      // of a norm
     kernels::Fusing<float> fusing = {};                 // of a convolution; what it has in the arena is at
-    Place residual = {}, read_residual = {}, tables = {};
-    std::optional<Place> moments = {};  // that a convolution leaves to the norm behind it
-    bool tables_only = false;           // of a norm
-    std::vector<Part> parts = {};       // of a concat
-    int64_t rows = 0, stride = 0;       // of its output
+    Place residual = {}, read_residual = {}, tables = {}, moments = {};  // moments: left to the norm behind it
+    bool tables_only = false;                                            // of a norm
+    std::vector<Part> parts = {};                                        // of a concat
+    int64_t rows = 0, stride = 0;                                        // of its output
   };
   // The memory of one run.
   struct Bases {
@@ -132,7 +130,7 @@ class Plan {
     }
   };
 
-  void take_weights(size_t step, const Step& of, const Tensor* parameters, Operation& operation);
+  void take_weights(const Step& of, const Tensor* parameters, Operation& operation);
   void run(size_t step, const Bases& bases) const;
 
   std::vector<Tensor> parameters_, constants_;

@@ -10,6 +10,7 @@
 #include "kernels/add/add.h"
 #include "kernels/channel_norm/channel_norm.h"
 #include "kernels/convolution/reference.h"
+#include "tests/support/moments.h"
 #include "tests/support/testing.h"
 
 using namespace lgms;
@@ -279,20 +280,13 @@ TEST_CASE("convolution: the moments that a row sums are those of what it stores"
                                    {.epilogue = {.after = kernels::Activation::silu, .bias = {b.data<float>()}},
                                     .moments = moments.data<float>()},
                                    y.data<float>());
-      const auto norm = kernels::prepare(kernels::NormDims{d.n, d.d * d.h * d.w, c.cout, c.cout, c.cout}, context);
-      const Shape m{d.n, c.cout};
-      const Tensor mean = Tensor::empty(m, DType::f64), variance = Tensor::empty(m, DType::f64),
-                   want_mean = Tensor::empty(m, DType::f64), want_variance = Tensor::empty(m, DType::f64),
-                   scratch = Tensor::empty({norm.scratch_bytes / 4 + 1});
       int64_t pixels = 0;
       for (int64_t i = 0; i < blocks; ++i) pixels += impl.pixels(d, i);
       CHECK(pixels == d.d * d.h * d.w);
-      kernels::run_statistics(
-          norm, moments.data<float>(), blocks, [&](int64_t i) { return impl.pixels(d, i); }, mean.data<double>(),
-          variance.data<double>(), scratch.memory());
-      kernels::channel_norm_statistics(y.to(DType::f64), kernels::Activation::none, {}, want_mean, want_variance);
-      CHECK(max_difference(mean, want_mean) < 1e-4);
-      CHECK(max_difference(variance, want_variance) < 1e-5 * max_magnitude(want_variance));
+      const Statistics got = statistics_of(moments, [&](int64_t i) { return impl.pixels(d, i); });
+      const Statistics want_of_y = statistics_of(y);
+      CHECK(max_difference(got.mean, want_of_y.mean) < 1e-4);
+      CHECK(max_difference(got.variance, want_of_y.variance) < 1e-5 * max_magnitude(want_of_y.variance));
     }
   }
 }

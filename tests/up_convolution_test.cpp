@@ -1,9 +1,9 @@
 #include "kernels/up_convolution/up_convolution.h"
 
-#include "kernels/channel_norm/channel_norm.h"
 #include "kernels/convolution/convolution.h"
 #include "kernels/up_convolution/reference.h"
 #include "kernels/upsample/upsample.h"
+#include "tests/support/moments.h"
 #include "tests/support/testing.h"
 
 using namespace lgms;
@@ -72,22 +72,13 @@ TEST_CASE("up_convolution: every row equals the upsampling and the convolution o
         // 3 taps per axis, each of weight 1 in all, and a few roundings of the way.
         const double terms = static_cast<double>(cin * d.taps() + 12);
         CHECK(max_difference(y, want) <= 6e-8 * terms * max_magnitude(x) * max_magnitude(w) + 1e-6);
-        const auto norm =
-            kernels::prepare(kernels::NormDims{d.n, out.numel() / c.cout / d.n, c.cout, c.cout, c.cout}, context);
-        const Shape m{d.n, c.cout};
-        const Tensor mean = Tensor::empty(m, DType::f64), variance = Tensor::empty(m, DType::f64),
-                     want_mean = Tensor::empty(m, DType::f64), want_variance = Tensor::empty(m, DType::f64),
-                     memory = Tensor::empty({norm.scratch_bytes / 4 + 1});
         int64_t pixels = 0;
         for (int64_t i = 0; i < kernels::up_convolution_blocks(d); ++i) pixels += kernels::up_convolution_pixels(d, i);
         CHECK(pixels * d.n == out.numel() / c.cout);
-        kernels::run_statistics(
-            norm, moments.data<float>(), kernels::up_convolution_blocks(d),
-            [&](int64_t i) { return kernels::up_convolution_pixels(d, i); }, mean.data<double>(),
-            variance.data<double>(), memory.memory());
-        kernels::channel_norm_statistics(y.to(DType::f64), kernels::Activation::none, {}, want_mean, want_variance);
-        CHECK(max_difference(mean, want_mean) <= 1e-5 * (1 + max_magnitude(want_mean)));
-        CHECK(max_difference(variance, want_variance) <= 1e-4 * (1 + max_magnitude(want_variance)));
+        const Statistics got = statistics_of(moments, [&](int64_t i) { return kernels::up_convolution_pixels(d, i); });
+        const Statistics want_of_y = statistics_of(y);
+        CHECK(max_difference(got.mean, want_of_y.mean) <= 1e-5 * (1 + max_magnitude(want_of_y.mean)));
+        CHECK(max_difference(got.variance, want_of_y.variance) <= 1e-4 * (1 + max_magnitude(want_of_y.variance)));
       }
   }
 }

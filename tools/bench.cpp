@@ -18,6 +18,7 @@
 #include "lgmsnet/training/verify.h"
 #include "nn/optimizer.h"
 #include "tools/plan_report.h"
+#include "tools/printing.h"
 #include "tools/session.h"
 #include "tools/verbs.h"
 
@@ -81,7 +82,13 @@ class Workload {
 
   int rank() const { return net_.config().rank; }
   const Shape& shape() const { return input_.shape(); }
-  io::Json profile(const Arguments& a) const { return tools::profile(inference_, input_, a.runs, a.trace, a.json); }
+  void profile(const Arguments& a) const {
+    const Profile profile = profile_of(inference_, input_, a.runs, a.trace);
+    if (a.json)
+      std::printf("%s\n", profile_json(profile, inference_.parameters()).dump(2).c_str());
+    else
+      print_profile(profile);
+  }
 
  private:
   LGMSNet net_;
@@ -115,7 +122,7 @@ io::Json report_of(std::vector<double> samples, const Workload& workload, const 
                                       {"samples_ms", samples}});
   std::sort(samples.begin(), samples.end());
   if (!samples.empty()) {
-    report["median_ms"] = (samples[samples.size() / 2] + samples[(samples.size() - 1) / 2]) / 2;
+    report["median_ms"] = median(samples);
     report["min_ms"] = samples.front();
     report["max_ms"] = samples.back();
   }
@@ -149,11 +156,7 @@ void bench(const Arguments& a) {
   NamedTensors first = a.file.empty() ? workload->run(a) : about_model(a.file, [&] { return workload->run(a); });
   if (!a.outputs.empty()) write_outputs(a.outputs, std::move(first), workload->rank());
   first.clear();
-  if (a.profile || !a.trace.empty()) {
-    const io::Json report = workload->profile(a);
-    if (a.json) std::printf("%s\n", report.dump(2).c_str());
-    return;
-  }
+  if (a.profile || !a.trace.empty()) { return workload->profile(a); }
   for (int i = 0; i < kWarmUp; ++i) workload->run(a);
 
   std::vector<double> samples;

@@ -8,7 +8,7 @@
 
 #include "core/io/output_file.h"
 #include "core/thread_pool.h"
-#include "kernels/roofline/roofline.h"
+#include "tools/printing.h"
 
 namespace lgms::tools {
 namespace {
@@ -16,12 +16,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr double kMiB = 1 << 20;
-
-double median(std::vector<double> v) {
-  if (v.empty()) return 0;
-  std::sort(v.begin(), v.end());
-  return (v[v.size() / 2] + v[(v.size() - 1) / 2]) / 2;
-}
 
 std::string name_of_step(const Step& step) { return step.scope.empty() ? step.stage : step.scope; }
 
@@ -53,14 +47,17 @@ double milliseconds(Clock::time_point from, Clock::time_point to) {
 }
 
 // Runs of a plan in a context of its own, with the instruction set and the provider of `like`, whose every step is
-// timed.
+// timed; spans: what the workers do too, by which every piece takes a little longer.
 class Recorder {
  public:
-  Recorder(const Inference& net, const Tensor& x, int threads, const Context& like) : net_(net), x_(x), pool_(threads) {
-    context_.emplace(ContextOptions{.threads = threads,
-                                    .isa = like.isa(),
-                                    .executor = [this](int64_t pieces, auto body) { region(pieces, body); },
-                                    .provider = like.provider()});
+  Recorder(const Inference& net, const Tensor& x, int threads, const Context& like, bool spans)
+      : net_(net), x_(x), records_(spans) {
+    ContextOptions options{.threads = threads, .isa = like.isa(), .provider = like.provider()};
+    if (spans) {
+      pool_.emplace(threads);
+      options.executor = [this](int64_t pieces, auto body) { region(pieces, body); };
+    }
+    context_.emplace(std::move(options));
   }
 
   void run(int runs) {
@@ -76,7 +73,7 @@ class Recorder {
       plan->run(x_, arena, [&](size_t step) {
         const auto now = Clock::now();
         samples_[step].push_back(milliseconds(from, now));
-        spans_.push_back({run_, -1, step, from, now});
+        if (records_) spans_.push_back({run_, -1, step, from, now});
         from = now;
         step_ = step + 1;
       });
@@ -96,8 +93,8 @@ class Recorder {
     struct alignas(64) Busy {
       Clock::time_point from, to;
     };
-    std::vector<Busy> busy(static_cast<size_t>(pool_.threads()));
-    pool_.run(pieces, [&](int64_t piece, int worker) {
+    std::vector<Busy> busy(static_cast<size_t>(pool_->threads()));
+    pool_->run(pieces, [&](int64_t piece, int worker) {
       Busy& b = busy[static_cast<size_t>(worker)];
       if (b.from == Clock::time_point()) b.from = Clock::now();
       body(piece, worker);
@@ -110,7 +107,8 @@ class Recorder {
 
   const Inference& net_;
   const Tensor& x_;
-  ThreadPool pool_;
+  bool records_;
+  std::optional<ThreadPool> pool_;  // that of the context, where spans are recorded
   std::optional<Context> context_;
   std::vector<std::vector<double>> samples_;
   std::vector<double> totals_;
@@ -153,15 +151,13 @@ void write_trace(const std::string& path, const Plan& plan, const std::vector<Sp
   io::write_file(path, io::Json::object({{"traceEvents", events}, {"displayTimeUnit", "ms"}}).dump() + "\n");
 }
 
-// A step's time beside what it could be; thread_gain: 0 with one thread.
-struct Timed {
-  double ms, least, thread_gain;
-};
+}  // namespace
 
-void print_profile(const Plan& plan, const std::vector<Timed>& steps, double total, const kernels::Roofline& roof,
-                   double flops_gain, double bytes_gain) {
+void print_profile(const Profile& profile) {
+  const Plan& plan = *profile.plan;
+  const std::vector<Profile::Timed>& steps = profile.steps;
   std::printf("%-52s %-48s %-17s %9s %9s %8s %9s %6s%s\n", "layer", "step", "row", "ms", "GFLOP/s", "GB/s", "roof ms",
-              "of it", flops_gain > 0 ? "   gain" : "");
+              "of it", profile.flops_gain > 0 ? "   gain" : "");
   struct Sum {
     double ms = 0, least = 0;
   };
@@ -170,11 +166,11 @@ void print_profile(const Plan& plan, const std::vector<Timed>& steps, double tot
   for (size_t i = 0; i < steps.size(); ++i) {
     const Step& step = plan.steps().steps[i];
     const StepWork work = plan.work_of(i);
-    const Timed& t = steps[i];
+    const Profile::Timed& t = steps[i];
     std::printf("%-52s %-48s %-17s %9.3f %9.1f %8.1f %9.3f %5.0f%%", name_of_step(step).c_str(),
                 step.fused_name().c_str(), plan.row_of(i), t.ms, work.flop / t.ms * 1e-6, work.bytes / t.ms * 1e-6,
                 t.least, 100 * t.least / t.ms);
-    if (flops_gain > 0) std::printf(" %6.2f", t.thread_gain);
+    if (profile.flops_gain > 0) std::printf(" %6.2f", t.thread_gain);
     std::printf("\n");
     for (Sum* sum : {&all, &kinds[text(step.name(), ", ", plan.row_of(i))]}) {
       sum->ms += t.ms;
@@ -191,16 +187,15 @@ void print_profile(const Plan& plan, const std::vector<Timed>& steps, double tot
     std::printf("  %-50s %9.3f %9.3f %9.3f %5.0f%%\n", kind.c_str(), sum.ms, sum.least, sum.ms - sum.least,
                 100 * (sum.ms - sum.least) / above);
   std::printf("  %-50s %9.3f %9.3f %9.3f\n", "all", all.ms, all.least, above);
-  std::printf("\nmedian of a run      %.2f ms\n", total);
+  std::printf("\nmedian of a run      %.2f ms\n", profile.median_ms);
   std::printf("roofs, measured      %.1f GFLOP/s of f32 multiply-adds, %.1f GB/s copied (read and written)\n",
-              roof.flops * 1e-9, roof.bytes * 1e-9);
-  if (flops_gain > 0)
-    std::printf("                     %.2f and %.2f times those of one thread\n", flops_gain, bytes_gain);
+              profile.roof.flops * 1e-9, profile.roof.bytes * 1e-9);
+  if (profile.flops_gain > 0)
+    std::printf("                     %.2f and %.2f times those of one thread\n", profile.flops_gain,
+                profile.bytes_gain);
   std::printf(
       "A step's roof counts its inputs, weights and output once, and the products that its row does; no exp.\n");
 }
-
-}  // namespace
 
 void print_plan(const Plan& plan, const std::vector<Tensor>& parameters) {
   std::printf("%-52s %-48s %-17s %-24s %10s %8s %18s %9s\n", "layer", "step", "row", "output", "MFLOP", "MB",
@@ -251,40 +246,41 @@ io::Json plan_json(const Plan& plan, const std::vector<Tensor>& parameters) {
                            {"steps", steps}});
 }
 
-io::Json profile(const Inference& net, const Tensor& x, int runs, const std::string& trace, bool json) {
+Profile profile_of(const Inference& net, const Tensor& x, int runs, const std::string& trace) {
   const Context& context = Context::current();
   const int threads = context.threads();
-  Recorder recorder(net, x, threads, context);
-  const kernels::Roofline roof = recorder.roofline();
+  Recorder recorder(net, x, threads, context, !trace.empty());
+  Profile profile{.plan = net.plan(x.shape()), .roof = recorder.roofline()};
   recorder.run(runs);
+  profile.median_ms = recorder.total();
+  if (!trace.empty()) write_trace(trace, *profile.plan, recorder.spans());
   std::optional<Recorder> alone;
-  kernels::Roofline alone_roof = roof;
   if (threads > 1) {
-    alone.emplace(net, x, 1, context);
-    alone_roof = alone->roofline();
+    alone.emplace(net, x, 1, context, false);
+    const kernels::Roofline roof = alone->roofline();
+    profile.flops_gain = profile.roof.flops / roof.flops;
+    profile.bytes_gain = profile.roof.bytes / roof.bytes;
     alone->run(runs);
   }
-  const auto plan = net.plan(x.shape());
-  if (!trace.empty()) write_trace(trace, *plan, recorder.spans());
-  std::vector<Timed> steps;
-  for (size_t i = 0; i < plan->steps().steps.size(); ++i) {
-    const StepWork work = plan->work_of(i);
-    steps.push_back(
-        {recorder.of(i), 1000 * roof.seconds(work.products, work.bytes), alone ? alone->of(i) / recorder.of(i) : 0});
+  for (size_t i = 0; i < profile.plan->steps().steps.size(); ++i) {
+    const StepWork work = profile.plan->work_of(i);
+    profile.steps.push_back({recorder.of(i), 1000 * profile.roof.seconds(work.products, work.bytes),
+                             alone ? alone->of(i) / recorder.of(i) : 0});
   }
-  const double flops_gain = alone ? roof.flops / alone_roof.flops : 0,
-               bytes_gain = alone ? roof.bytes / alone_roof.bytes : 0;
-  if (!json) print_profile(*plan, steps, recorder.total(), roof, flops_gain, bytes_gain);
-  io::Json all = plan_json(*plan, net.parameters());
-  io::Json timed = io::Json::array();
-  for (const Timed& t : steps)
-    timed.push_back(io::Json::object({{"ms", t.ms}, {"roof_ms", t.least}, {"thread_gain", t.thread_gain}}));
-  all["times"] = timed;
-  all["median_ms"] = recorder.total();
-  all["flops"] = roof.flops;
-  all["copy_bytes_per_s"] = roof.bytes;
-  all["flops_gain"] = flops_gain;
-  all["copy_gain"] = bytes_gain;
+  return profile;
+}
+
+io::Json profile_json(const Profile& profile, const std::vector<Tensor>& parameters) {
+  io::Json all = plan_json(*profile.plan, parameters);
+  io::Json times = io::Json::array();
+  for (const Profile::Timed& t : profile.steps)
+    times.push_back(io::Json::object({{"ms", t.ms}, {"roof_ms", t.least}, {"thread_gain", t.thread_gain}}));
+  all["times"] = times;
+  all["median_ms"] = profile.median_ms;
+  all["flops"] = profile.roof.flops;
+  all["copy_bytes_per_s"] = profile.roof.bytes;
+  all["flops_gain"] = profile.flops_gain;
+  all["copy_gain"] = profile.bytes_gain;
   return all;
 }
 

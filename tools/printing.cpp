@@ -1,5 +1,6 @@
 #include "tools/printing.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "core/io/bytes.h"
@@ -26,6 +27,12 @@ std::string fixed(double value, int digits) {
   char line[64];
   std::snprintf(line, sizeof line, "%.*f", digits, value);
   return line;
+}
+
+double median(std::vector<double> samples) {
+  if (samples.empty()) return 0;
+  std::sort(samples.begin(), samples.end());
+  return (samples[samples.size() / 2] + samples[(samples.size() - 1) / 2]) / 2;
 }
 
 }  // namespace lgms::tools

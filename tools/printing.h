@@ -2,6 +2,7 @@
 // Text and numbers for people to read.
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace lgms::tools {
 
@@ -11,5 +12,8 @@ std::string printable(std::string_view text, bool keep_lines = false);
 
 // With so many digits behind the point.
 std::string fixed(double value, int digits);
+
+// Of an even number of samples the mean of the two in the middle; of none 0.
+double median(std::vector<double> samples);
 
 }  // namespace lgms::tools

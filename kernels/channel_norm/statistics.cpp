@@ -1,4 +1,3 @@
-
 #include <cmath>
 
 #include "kernels/channel_norm/walk.h"

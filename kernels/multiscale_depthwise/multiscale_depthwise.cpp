@@ -25,47 +25,33 @@ constexpr Impl<MultiscaleDepthwiseWeightGradient> weight_gradient_impls[] = {
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Strips of 24 rows of one slice with all quarters, or of 24 rows of 8 slices with one: multiples of both tile heights
-// (8 and 6 rows), small enough that a unit's planes stay in the L2 cache.
+// How an image is cut: strips of 24 rows (a multiple of both tile heights, 8 and 6) of some slices; of a strip, units
+// of four channels of some quarters. In 2D one slice and all quarters.
 constexpr int64_t kRows = 24;
-int64_t slices_of(const Dims& d) { return d.volume ? 8 : 1; }
-int64_t quarters_of(const Dims& d) { return d.volume ? 1 : 4; }
-int64_t strips_of(const Dims& d) { return d.n * divide_up(d.d, slices_of(d)) * divide_up(d.h, kRows); }
-int64_t units_of_strip(const Dims& d) { return divide_up(d.c / 4, 4) * (4 / quarters_of(d)); }
+struct Cut {
+  int64_t slices, quarters;
+  int64_t strips(const Dims& d) const { return d.n * divide_up(d.d, slices) * divide_up(d.h, kRows); }
+  int64_t units_of_strip(const Dims& d) const { return divide_up(d.c / 4, 4) * (4 / quarters); }
+  int64_t units(const Dims& d) const { return strips(d) * units_of_strip(d); }
+};
+// Forward: all quarters in 3D too, so that every cache line of x and y is moved once, and slabs of which slices are
+// fetched little more than once, but enough of them for a few threads.
+Cut forward_cut(const Dims& d) { return {d.volume ? std::clamp<int64_t>(d.d / 4, 6, 24) : 1, 4}; }
+// Weight gradient: small enough that a unit's planes stay in the L2 cache.
+Cut gradient_cut(const Dims& d) { return d.volume ? Cut{8, 1} : Cut{1, 4}; }
 int64_t taps_of(const Dims& d, int64_t quarter) {
   const int64_t k = 3 + 2 * quarter;
   return k * k * (d.volume ? k : 1);
 }
 
-// Unit i of a strip: in 2D four channels of every quarter, in 3D of one.
-Unit unit_of(const Dims& d, int64_t strip, int64_t i) {
-  const int64_t down = std::max<int64_t>(1, divide_up(d.h, kRows)), slices = slices_of(d);
-  const int64_t deep = std::max<int64_t>(1, divide_up(d.d, slices)), quads = divide_up(d.c / 4, 4);
-  const int64_t y0 = strip % down * kRows, z0 = strip / down % deep * slices;
+// Unit i of a strip.
+Unit unit_of(const Dims& d, const Cut& cut, int64_t strip, int64_t i) {
+  const int64_t down = std::max<int64_t>(1, divide_up(d.h, kRows));
+  const int64_t deep = std::max<int64_t>(1, divide_up(d.d, cut.slices)), quads = divide_up(d.c / 4, 4);
+  const int64_t y0 = strip % down * kRows, z0 = strip / down % deep * cut.slices;
   const int64_t q0 = i / quads, j = i % quads * 4;
-  return {strip / down / deep, z0, std::min(z0 + slices, d.d),       y0, std::min(y0 + kRows, d.h), q0,
-          q0 + quarters_of(d), j,  std::min<int64_t>(4, d.c / 4 - j)};
-}
-
-// Forward: 24 rows of a slab of slices, four channels of every quarter, so that every cache line of x and y is moved
-// once, and that slices are fetched little more than once. Enough slabs for a few threads.
-int64_t slab_of(const Dims& d) { return d.volume ? std::clamp<int64_t>(d.d / 4, 6, 24) : 1; }
-int64_t forward_units(const Dims& d) {
-  return d.n * divide_up(d.d, slab_of(d)) * divide_up(d.h, kRows) * divide_up(d.c / 4, 4);
-}
-Unit forward_unit(const Dims& d, int64_t i) {
-  const int64_t slab = slab_of(d), quads = divide_up(d.c / 4, 4), down = divide_up(d.h, kRows),
-                deep = divide_up(d.d, slab), j = i % quads * 4, strip = i / quads;
-  const int64_t y0 = strip % down * kRows, z0 = strip / down % deep * slab;
-  return {strip / down / deep,
-          z0,
-          std::min(z0 + slab, d.d),
-          y0,
-          std::min(y0 + kRows, d.h),
-          0,
-          4,
-          j,
-          std::min<int64_t>(4, d.c / 4 - j)};
+  return {strip / down / deep, z0, std::min(z0 + cut.slices, d.d),   y0, std::min(y0 + kRows, d.h), q0,
+          q0 + cut.quarters,   j,  std::min<int64_t>(4, d.c / 4 - j)};
 }
 
 // All four weights, then all four biases, one after another.
@@ -147,10 +133,11 @@ void pack_parameters(const Dims& d, const Pointers<T>& weights, const Pointers<T
 template <class T>
 void run_forward(const Dims& d, const T* x, const T* packed, T* y, T* scratch, MultiscaleDepthwiseForwardOf<T>* run) {
   const Parameters at(d);
-  const int64_t each = multiscale_depthwise_scratch(d);
-  parallel_ranges(forward_units(d), 1, [&](int64_t first, int64_t last, int worker) {
+  const Cut cut = forward_cut(d);
+  const int64_t each = multiscale_depthwise_scratch(d), per_strip = cut.units_of_strip(d);
+  parallel_ranges(cut.units(d), 1, [&](int64_t first, int64_t last, int worker) {
     for (int64_t i = first; i < last; ++i) {
-      const Unit u = forward_unit(d, i);
+      const Unit u = unit_of(d, cut, i / per_strip, i % per_strip);
       run(d, u, x, at.of<const T>(u, packed), y, scratch + worker * each);
     }
   });
@@ -180,22 +167,23 @@ void run_weight_gradient(const Dims& d, const TensorView& x, const TensorView& d
                          const Quarters& dbiases, MultiscaleDepthwiseWeightGradientOf<T>* run) {
   const Parameters at(d);
   Context& context = Context::current();
-  const int64_t each = multiscale_depthwise_scratch(d), per_strip = units_of_strip(d), size = at.size();
+  const Cut cut = gradient_cut(d);
+  const int64_t each = multiscale_depthwise_scratch(d), per_strip = cut.units_of_strip(d), size = at.size();
   // A piece of work is one kind of unit of one block of strips: the kinds write to different parameters.
-  const Blocks blocks = blocks_of(strips_of(d), 1, std::clamp<int64_t>(2000000 / size, 16, 128));
+  const Blocks blocks = blocks_of(cut.strips(d), 1, std::clamp<int64_t>(2000000 / size, 16, 128));
   const Scratch scratch(context.allocator(), each * context.threads() * size_of(x.dtype()));
   const Scratch sums(context.allocator(), blocks.count * size * size_of(x.dtype()));
   T* partials = sums.as<T>();
   context.parallel(blocks.count * per_strip, [&](int64_t piece, int worker) {
     const int64_t block = piece / per_strip, kind = piece % per_strip;
-    const Unit any = unit_of(d, 0, kind);
+    const Unit any = unit_of(d, cut, 0, kind);
     const MultiscaleDepthwiseParameters<T> partial = at.of(any, partials + block * size);
     for (int64_t q = any.q0; q < any.q1; ++q) {
       std::fill_n(partial.weight[q], any.channels * at.taps[q], T{0});
       std::fill_n(partial.bias[q], any.channels, T{0});
     }
     for (int64_t strip = blocks.first(block); strip < blocks.last(block); ++strip)
-      run(d, unit_of(d, strip, kind), x.data<T>(), dy.data<T>(), partial, scratch.as<T>() + worker * each);
+      run(d, unit_of(d, cut, strip, kind), x.data<T>(), dy.data<T>(), partial, scratch.as<T>() + worker * each);
   });
   parallel_ranges(size, 4096, [&](int64_t first, int64_t last, int) {
     for (int64_t block = 1; block < blocks.count; ++block)
@@ -214,11 +202,12 @@ void run_weight_gradient(const Dims& d, const TensorView& x, const TensorView& d
 // gradient: planes of x with a halo of 4 and of dy, and the sums of the largest kernel. A channel's row is padded by up
 // to 47 floats and the row of all by 16.
 int64_t multiscale_depthwise_scratch(const Dims& d) {
-  const int64_t row = 4 * (d.w + 64), slices = d.volume ? std::min(d.d, slices_of(d) + 8) : 1;
+  const Cut cut = gradient_cut(d);
+  const int64_t row = 4 * (d.w + 64), slices = d.volume ? std::min(d.d, cut.slices + 8) : 1;
   int64_t forward = 16 * kDepthwiseSlices * 8 * 32;
   for (int64_t q = 0; q < 4; ++q)
     forward += (d.volume ? std::min(d.d, 3 + 2 * q + kDepthwiseSlices - 1) : 1) * (kRows + 2 * (q + 1)) * row;
-  return std::max(forward, 2 * quarters_of(d) * slices * (kRows + 8) * row + 9 * 9 * 9 * 16);
+  return std::max(forward, 2 * cut.quarters * slices * (kRows + 8) * row + 9 * 9 * 9 * 16);
 }
 
 std::span<const Impl<MultiscaleDepthwiseForward>> multiscale_depthwise_forward_impls() { return forward_impls; }
@@ -227,7 +216,7 @@ std::span<const Impl<MultiscaleDepthwiseWeightGradient>> multiscale_depthwise_we
 }
 
 PreparedMultiscaleDepthwise prepare(const Dims& d, const Context& context, Device device) {
-  return {&pick(multiscale_depthwise_forward_impls(), context, device), d, forward_units(d),
+  return {&pick(multiscale_depthwise_forward_impls(), context, device), d, forward_cut(d).units(d),
           aligned_bytes<float>(Parameters(d).size()), scratch_bytes<float>(d, context)};
 }
 

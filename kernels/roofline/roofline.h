@@ -18,13 +18,7 @@ Roofline measure_roofline();
 // rounds * kMultiplyAdds multiply-adds of so many lanes each; a number that depends on all of them.
 inline constexpr int64_t kMultiplyAdds = 12;
 using MultiplyAdds = float(int64_t rounds);
-struct RooflineImpl {
-  const char* name;
-  Device device;
-  Isa isa;
-  int64_t lanes;
-  MultiplyAdds* run;
-};
+using RooflineImpl = LanesImpl<MultiplyAdds>;
 // Instruction sets in this build, widest first.
 std::span<const RooflineImpl> roofline_impls();
 MultiplyAdds multiply_adds_avx512, multiply_adds_avx2, multiply_adds_generic;

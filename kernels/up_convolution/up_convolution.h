@@ -26,13 +26,7 @@ struct UpConvolutionDims {
 // dims only. packed: [taps * cout / lanes][cin][lanes]. scratch: up_convolution_scratch(d) floats, of one call.
 using UpConvolutionRun = void(const UpConvolutionDims&, int64_t first, int64_t last, const float* x,
                               const float* packed, const Fusing<float>& fusing, float* y, float* scratch);
-struct UpConvolutionImpl {
-  const char* name;
-  Device device;
-  Isa isa;
-  int64_t lanes;
-  UpConvolutionRun* run;
-};
+using UpConvolutionImpl = LanesImpl<UpConvolutionRun>;
 // Implementations in this build, fastest first, reference last.
 std::span<const UpConvolutionImpl> up_convolution_impls();
 UpConvolutionRun up_convolution_avx512, up_convolution_avx2, up_convolution_generic;

@@ -98,15 +98,10 @@ class UpWalk {
     const long outputs = d_.taps() * d_.cout, vectors = (outputs + Vec::lanes - 1) / Vec::lanes;
     const ConvolutionDims line{1, 1, 1, d_.w, d_.cin, outputs, 1, 1, 1, 1, d_.ldx, outputs};
     for (long v = 0; v < vectors;) {
-      const Width* width = Tiles::all;
-      while (width->vectors > vectors - v) ++width;
-      for (long p = 0; p < d_.w;) {
-        const bool many = d_.w - p >= width->pixels;
-        (many ? width->many : width->one)(line, x + p * d_.ldx, packed_ + v * d_.cin * Vec::lanes, nullptr,
-                                          outputs - v * Vec::lanes, mixed_ + p * outputs + v * Vec::lanes);
-        p += many ? width->pixels : 1;
-      }
-      v += width->vectors;
+      const Width& width = width_of(vectors - v);
+      multiply(width, line, d_.w, x, packed_ + v * d_.cin * Vec::lanes, nullptr, outputs - v * Vec::lanes,
+               mixed_ + v * Vec::lanes);
+      v += width.vectors;
     }
     for (long k = 0; k < depth_taps_ * 3; ++k)
       for (long i = 0, pixels = 1; i < d_.w; i += pixels) {

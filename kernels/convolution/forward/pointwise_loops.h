@@ -39,25 +39,19 @@ void pointwise_units(const ConvolutionDims& d, long first, long last, const floa
       const float* const source = copies ? scratch : x + begin * d.ldx;
       for (long g = 0; g < d.groups; ++g)
         for (long v = 0; v < vectors;) {
-          const Width* width = Tiles::all;
-          while (width->vectors > vectors - v) ++width;
+          const Width& width = width_of(vectors - v);
           const float* const weights = packed + (g * vectors + v) * cin * lanes;
           const long channel = g * cout + v * lanes;
           const float* const bias = fusing.epilogue.bias.data ? fusing.epilogue.bias.data + channel : nullptr;
-          for (long p = begin; p < end;) {
-            const bool many = end - p >= width->pixels;
-            const long pixels = many ? width->pixels : 1;
-            (many ? width->many : width->one)(read, source + (p - begin) * read.ldx + g * cin, weights, bias,
-                                              cout - v * lanes, y + p * d.ldy + channel);
-            p += pixels;
-          }
+          multiply(width, read, end - begin, source + g * cin, weights, bias, cout - v * lanes,
+                   y + begin * d.ldy + channel);
           if (d.cout > lanes || end == until) {  // few channels: the unit is in L1
             const long p = d.cout > lanes ? begin : from;
-            for (long o = 0; o < width->vectors; ++o)
+            for (long o = 0; o < width.vectors; ++o)
               finisher(u, p == from, channel + o * lanes, cout - (v + o) * lanes, p,
                        {y + p * d.ldy + channel + o * lanes, 1, end - p, d.ldy, 0});
           }
-          v += width->vectors;
+          v += width.vectors;
         }
     }
   }

@@ -57,4 +57,21 @@ struct Widths {
 };
 using Tiles = ByLanes<Widths<24, 4, 2, 1>, Widths<12, 2, 1>, Widths<8, 2, 1>>;
 
+// The widest tiles that `vectors` vectors hold.
+const Width& width_of(long vectors) {
+  const Width* width = Tiles::all;
+  while (width->vectors > vectors) ++width;
+  return *width;
+}
+
+// One width of outputs of `pixels` pixels.
+void multiply(const Width& width, const ConvolutionDims& d, long pixels, const float* x, const float* weights,
+              const float* bias, long live, float* y) {
+  for (long p = 0; p < pixels;) {
+    const bool many = pixels - p >= width.pixels;
+    (many ? width.many : width.one)(d, x + p * d.ldx, weights, bias, live, y + p * d.ldy);
+    p += many ? width.pixels : 1;
+  }
+}
+
 }  // namespace

@@ -22,21 +22,16 @@ constexpr ConvolutionImpl<float> direct_row(const char* name, Isa isa, Convoluti
           run};
 }
 
+// With weights packed as the direct row's.
 template <int lanes>
 constexpr ConvolutionImpl<float> pointwise_row(const char* name, Isa isa, ConvolutionRun* run) {
-  return {name,
-          Device::cpu,
-          isa,
-          Rounding::direct,
-          pointwise_accepts,
-          direct_packed_size<lanes>,
-          direct_pack_units<lanes>,
-          direct_pack<lanes>,
-          pointwise_units,
-          pointwise_scratch_size,
-          pointwise_blocks,
-          pointwise_pixels,
-          run};
+  ConvolutionImpl<float> row = direct_row<lanes>(name, isa, run);
+  row.accepts = pointwise_accepts;
+  row.units = pointwise_units;
+  row.scratch_size = pointwise_scratch_size;
+  row.blocks = pointwise_blocks;
+  row.pixels = pointwise_pixels;
+  return row;
 }
 
 template <int lanes>
