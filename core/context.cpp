@@ -36,6 +36,11 @@ Context::Context(ContextOptions options)
         name_of(best_isa()));
   check(supported(provider_), ErrorKind::device, "[provider] ", name_of(provider_),
         ": not in this build; get it with tools/onednn.sh, configure with -DLGMS_ONEDNN=ON and build again");
+  const Precision precision = options_.precision;
+  check(supported(precision), ErrorKind::device, "[precision] ", name_of(precision), ": it needs ", need_of(precision),
+        ", which this CPU lacks");
+  check(precision == Precision::f32 || (isa_ == Isa::avx512 && provider_ == Provider::own), ErrorKind::usage,
+        "[precision] ", name_of(precision), ": expected our own rows of avx512 beside it, got ", arithmetic());
   if (!options_.executor) pool_ = std::make_unique<ThreadPool>(threads_);
 }
 
@@ -47,7 +52,8 @@ std::shared_ptr<Allocator> Context::allocator(Device device) const {
 }
 
 std::string Context::arithmetic() const {
-  return provider_ == Provider::own ? name_of(isa_) : text(name_of(isa_), '+', name_of(provider_));
+  return text(name_of(isa_), provider_ == Provider::own ? "" : text('+', name_of(provider_)),
+              precision() == Precision::f32 ? "" : text('+', name_of(precision())));
 }
 
 Context& Context::current() {

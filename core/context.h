@@ -11,6 +11,7 @@
 
 #include "core/allocator.h"
 #include "core/isa.h"
+#include "core/precision.h"
 #include "core/provider.h"
 #include "core/thread_pool.h"
 
@@ -37,6 +38,7 @@ struct ContextOptions {
   std::function<void(int64_t pieces, FunctionRef<void(int64_t, int)> body)> executor;
   std::shared_ptr<Allocator> device = {};  // where tensors are made; absent: the host
   std::optional<Provider> provider = {};   // absent: LGMS_PROVIDER if set, else own
+  Precision precision = Precision::f32;    // of inference
 };
 
 // Nothing is process-global: two contexts in two threads do not know of each other. Ops use the thread's current
@@ -62,7 +64,8 @@ class Context {
   int threads() const { return threads_; }
   Isa isa() const { return isa_; }
   Provider provider() const { return provider_; }
-  // What decides about the last bits: "avx2", or with a provider's "avx2+onednn".
+  Precision precision() const { return options_.precision; }
+  // What decides about the last bits: "avx2", or with a provider's "avx2+onednn", or "avx512+bf16-tiles".
   std::string arithmetic() const;
   // Where tensors are made.
   Device device() const { return options_.device ? options_.device->device() : Device::cpu; }

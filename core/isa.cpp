@@ -1,12 +1,11 @@
 #include "core/isa.h"
 
-#include <cstdint>
 #include <cstring>
 
 #include "core/error.h"
 
 #if defined(__x86_64__)
-#include <cpuid.h>
+#include "core/cpuid.h"
 #endif
 
 namespace lgms {
@@ -14,31 +13,14 @@ namespace lgms {
 #if defined(__x86_64__)
 namespace {
 
-struct Registers {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-};
-
-Registers cpuid(unsigned leaf, unsigned subleaf = 0) {
-  Registers r;
-  __get_cpuid_count(leaf, subleaf, &r.a, &r.b, &r.c, &r.d);
-  return r;
-}
-
-// The register files that the operating system saves: bits 1,2 = SSE, AVX; 5,6,7 = AVX-512.
-uint64_t xcr0() {
-  uint32_t low, high;
-  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  return (uint64_t{high} << 32) | low;
-}
-
 Isa detect() {
-  const Registers one = cpuid(1);
+  const CpuidRegisters one = cpuid(1);
   const bool osxsave = one.c >> 27 & 1, avx = one.c >> 28 & 1, fma = one.c >> 12 & 1;
-  if (!osxsave || !avx || !fma || (xcr0() & 0x6) != 0x6) return Isa::generic;
-  const Registers seven = cpuid(7);
+  if (!osxsave || !avx || !fma || (saved_registers() & 0x6) != 0x6) return Isa::generic;
+  const CpuidRegisters seven = cpuid(7);
   if (!(seven.b >> 5 & 1)) return Isa::generic;
   const unsigned avx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;  // F, DQ, BW, VL
-  return (seven.b & avx512) == avx512 && (xcr0() & 0xe6) == 0xe6 ? Isa::avx512 : Isa::avx2;
+  return (seven.b & avx512) == avx512 && (saved_registers() & 0xe6) == 0xe6 ? Isa::avx512 : Isa::avx2;
 }
 
 }  // namespace
@@ -47,7 +29,7 @@ std::string cpu_name() {
   char name[49] = {};
   if (cpuid(0x80000000u).a < 0x80000004u) return "unknown CPU";
   for (unsigned i = 0; i < 3; ++i) {
-    const Registers r = cpuid(0x80000002u + i);
+    const CpuidRegisters r = cpuid(0x80000002u + i);
     std::memcpy(name + 16 * i, &r, 16);
   }
   const std::string_view all(name);

@@ -24,7 +24,7 @@ PreparedStep prepared(const Step& step, const Context& context) {
         if constexpr (std::is_same_v<Dims, std::monostate>)
           return d;
         else if constexpr (std::is_same_v<Dims, kernels::ConvolutionDims>)
-          return prepare(d, kernels::Rounding::transformed, context);
+          return prepare(d, kernels::Rounding::bf16, context);
         else
           return prepare(d, context);
       },
@@ -179,7 +179,8 @@ Plan::Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr
       input_(x),
       threads_(Context::current().threads()),
       isa_(Context::current().isa()),
-      provider_(Context::current().provider()) {
+      provider_(Context::current().provider()),
+      precision_(Context::current().precision()) {
   list_ = fused_steps(config, x);
   const Steps& list = list_;
   expect_parameters(list, parameters_);
@@ -307,7 +308,8 @@ ForwardCost forward_cost(const Config& config, const Shape& x) {
 }
 
 bool Plan::fits(const Context& context) const {
-  return context.threads() == threads_ && context.isa() == isa_ && context.provider() == provider_;
+  return context.threads() == threads_ && context.isa() == isa_ && context.provider() == provider_ &&
+         context.precision() == precision_;
 }
 
 const char* Plan::row_of(size_t step) const {
@@ -343,8 +345,9 @@ TensorView Plan::run(const TensorView& x, const TensorView& arena, const AfterSt
   check(x.device() == Device::cpu, ErrorKind::usage, "[plan] x: expected memory of cpu, got ", x.device());
   const Context& context = Context::current();
   check(fits(context), ErrorKind::usage, "[plan] context: expected ", threads_, " thread(s), ", name_of(isa_),
-        " and provider ", name_of(provider_), ", for which it was made, got ", context.threads(), ", ",
-        name_of(context.isa()), " and ", name_of(context.provider()));
+        ", provider ", name_of(provider_), " and ", name_of(precision_), ", for which it was made, got ",
+        context.threads(), ", ", name_of(context.isa()), ", ", name_of(context.provider()), " and ",
+        name_of(context.precision()));
   const int64_t bytes =
       arena.defined() && arena.is_dense() && arena.device() == Device::cpu ? arena.numel() * size_of(arena.dtype()) : 0;
   check(bytes >= arena_.bytes && reinterpret_cast<uintptr_t>(arena.memory()) % 64 == 0, ErrorKind::usage,

@@ -1,5 +1,6 @@
 // Every row of every op that has loops over kernels/simd, on the same numbers as the reference in double; and the same
 // loops over arrays of as many lanes (Portable), whose bits the row of an instruction set must have.
+#include <bit>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -10,6 +11,7 @@
 #include "kernels/attention/packed.h"
 #include "kernels/attention/reference.h"
 #include "kernels/channel_norm/reference.h"
+#include "kernels/convolution/forward/bf16.h"
 #include "kernels/convolution/forward/rows.h"
 #include "kernels/convolution/reference.h"
 #include "kernels/convolution/weight_gradient/reference.h"
@@ -57,6 +59,7 @@ LGMS_TWINS(UpsampleBackward, upsample_backward);
 LGMS_TWINS(AttentionHeadForward, attention_head_forward);
 LGMS_TWINS(AttentionHeadBackward, attention_head_backward);
 #undef LGMS_TWINS
+Bf16Run convolution_bf16_pairs_twin16, convolution_bf16_tiles_twin16;
 
 }  // namespace lgms::kernels
 
@@ -273,21 +276,33 @@ struct Finishing {
   }
 };
 
+// What a convolution is run on. coarse: numbers that bfloat16 has, so that no product is rounded.
+enum class Inputs { any, coarse, special };
+
 template <class T>
-Outputs run_forward(const ConvolutionDims& d, const ConvolutionImpl<T>& impl) {
+void make_coarse(const Tensor& t) {
+  for (T& v : t.span<T>()) v = std::bit_cast<float>(std::bit_cast<uint32_t>(static_cast<float>(v)) & 0xffff0000);
+}
+
+template <class T>
+Outputs run_forward(const ConvolutionDims& d, const ConvolutionImpl<T>& impl, Inputs inputs = Inputs::any) {
   const int64_t weights = d.cout * (d.cin / d.groups) * d.taps();
   const Tensor x = numbers<T>(d.rows() * d.ldx, 1), w = numbers<T>(weights, 2), b = numbers<T>(d.cout, 3);
+  if (inputs == Inputs::coarse) make_coarse<T>(x), make_coarse<T>(w);
+  if (inputs == Inputs::special) make_special<T>(x), make_special<T>(w);
   const Tensor y = zeros<T>(d.rows() * d.ldy),
                moments = zeros<T>(3 * d.n * std::max<int64_t>(1, impl.blocks(d)) * d.cout);
   const Finishing<T> after(d.rows(), d.cout), before(d.rows(), d.cin, d.n);
   Fusing<T> fusing{.epilogue = after.epilogue(b)};
-  if (d.taps() == 1) fusing.prologue = {.after = Activation::silu, .norm = {before.norm.template data<T>(), d.cin}};
+  const bool through = d.taps() == 1 && inputs != Inputs::coarse;
+  if (through) fusing.prologue = {.after = Activation::silu, .norm = {before.norm.template data<T>(), d.cin}};
   if (impl.blocks(d) > 0) fusing.moments = moments.data<T>();
   pack_and_run<T>(prepare(d, impl, Context::current()), x.data<T>(), forward_weights<T>(d, w.data<T>()), fusing,
                   y.data<T>());
   const int64_t products = weights / d.cout;
   const double terms = static_cast<double>(products + 1);
-  return {output<T>(y, terms * (impl.rounding == Rounding::direct ? 1 : kWinograd) * (d.taps() == 1 ? 16 : 1))};
+  const double coarser = impl.rounding == Rounding::transformed ? kWinograd : 1;
+  return {output<T>(y, inputs == Inputs::special ? kAny : terms * coarser * (through ? 16 : 1))};
 }
 
 // The rows of one kind, and its twins.
@@ -336,6 +351,34 @@ TEST_CASE("simd_twins: convolution, Winograd") {
                     winograd_row<8>("twin", Isa::generic, winograd_pack_twin8, convolution_winograd_twin8),
                     winograd_row<16>("twin", Isa::generic, winograd_pack_twin16, convolution_winograd_twin16));
   });
+}
+
+TEST_CASE("simd_twins: convolution, bfloat16") {
+  std::vector<ConvolutionDims> all = convolutions();
+  all.push_back({2, 1, 1, 1, 70, 33, 1, 1, 1, 1, 70, 33});
+  all.push_back({1, 1, 3, 131, 3, 16, 1, 1, 3, 3, 3, 16});
+  all.push_back({1, 9, 8, 35, 32, 40, 2, 3, 3, 3, 33, 41});
+  all.push_back({1, 2, 4, 18, 8, 17, 1, 3, 5, 7, 8, 17});
+  for (const ConvolutionDims& d : all) {
+    CAPTURE(d.cin);
+    CAPTURE(d.cout);
+    CAPTURE(d.kd);
+    CAPTURE(d.kw);
+    const Outputs want = run_forward(d, convolution_reference_impl<double>, Inputs::coarse);
+    for (const ConvolutionImpl<float>& twin :
+         {bf16_row("twin", Precision::bf16_pairs, bf16_tiles_accepts, convolution_bf16_pairs_twin16),
+          bf16_row("twin", Precision::bf16_tiles, bf16_tiles_accepts, convolution_bf16_tiles_twin16)}) {
+      CAPTURE(std::string(name_of(twin.precision)));
+      for (const Inputs inputs : {Inputs::coarse, Inputs::any, Inputs::special}) {
+        const Outputs got = run_forward(d, twin, inputs);
+        Rows rows(inputs == Inputs::coarse ? want : got);
+        for (const ConvolutionImpl<float>& impl : convolution_bf16_impls())
+          if (impl.precision == twin.precision && supported(impl.precision))
+            rows.row(impl.isa, run_forward(d, impl, inputs));
+        rows.twin(16, got);
+      }
+    }
+  }
 }
 
 TEST_CASE("simd_twins: convolution_weight_gradient") {

@@ -118,6 +118,7 @@ io::Json report_of(std::vector<double> samples, const Workload& workload, const 
                                       {"threads", context.threads()},
                                       {"isa", name_of(context.isa())},
                                       {"provider", name_of(context.provider())},
+                                      {"precision", name_of(context.precision())},
                                       {"cpu", cpu_name()},
                                       {"samples_ms", samples}});
   std::sort(samples.begin(), samples.end());
@@ -201,9 +202,11 @@ void add_bench(CommandLine& program) {
   verb.add("--outputs", a->outputs, "Write the outputs of the first run (safetensors)");
   verb.add_flag("--interactive", a->interactive, "Print \"ready\", then make one run per line of standard input");
   add_machine(verb, a->machine);
+  add_precision(verb, a->machine);
   verb.action([a, verb] {
     if (!a->file.empty()) verb.refuse({"--config", "--size", "--batch"}, "is the file's; leave it out");
     if (!a->train) verb.refuse({"--checkpointing"}, "is for --train");
+    if (a->train) verb.refuse({"--precision"}, "is for inference");
     if (a->train || a->interactive) verb.refuse({"--profile", "--trace"}, "is for inference, without --interactive");
     bench(*a);
   });

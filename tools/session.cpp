@@ -63,6 +63,12 @@ void add_machine(Verb verb, Machine& machine) {
       .one_of({name_of(Provider::own), name_of(Provider::onednn)});
 }
 
+void add_precision(Verb verb, Machine& machine) {
+  verb.add("--precision", machine.precision,
+           "In what convolutions multiply: f32, or bf16 (bf16-pairs: AVX512-BF16, bf16-tiles: AMX); default: f32")
+      .one_of({"f32", "bf16", "bf16-pairs", "bf16-tiles"});
+}
+
 Session::Session(const Machine& machine, bool lean)
     : context_(
           {.threads = machine.threads,
@@ -71,7 +77,8 @@ Session::Session(const Machine& machine, bool lean)
            .lean = lean,
            .log = [notes = std::make_shared<Notes>()](std::string_view line) { notes->print(line); },
            .executor = {},
-           .provider = machine.provider.empty() ? std::nullopt : std::optional(provider_from_name(machine.provider))}),
+           .provider = machine.provider.empty() ? std::nullopt : std::optional(provider_from_name(machine.provider)),
+           .precision = machine.precision.empty() ? Precision::f32 : precision_from_name(machine.precision)}),
       scope_(context_) {
   token = &context_.stop();
   handle(on_signal);

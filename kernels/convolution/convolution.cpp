@@ -1,5 +1,6 @@
 #include "kernels/convolution/convolution.h"
 
+#include "kernels/convolution/forward/bf16.h"
 #include "kernels/convolution/forward/rows.h"
 #include "kernels/convolution/onednn.h"
 #include "kernels/convolution/reference.h"
@@ -22,6 +23,12 @@ constexpr ConvolutionImpl<float> impls[] = {
     pointwise_row<4>("pointwise_generic", Isa::generic, convolution_pointwise_generic),
     direct_row<4>("direct_generic", Isa::generic, convolution_direct_generic),
     convolution_reference_impl<float>};
+
+#if LGMS_X86
+constexpr ConvolutionImpl<float> bf16_impls[] = {
+    bf16_row("bf16_tiles", Precision::bf16_tiles, bf16_tiles_accepts, convolution_bf16_tiles_avx512),
+    bf16_row("bf16_pairs", Precision::bf16_pairs, bf16_pairs_accepts, convolution_bf16_pairs_avx512)};
+#endif
 
 // Units whose work is worth handing to a thread: about 10 us of a fast core.
 int64_t grain(const ConvolutionDims& d, int64_t units) {
@@ -50,6 +57,13 @@ void convolve(const ConvolutionDims& d, const TensorView& x, const TensorView& w
 }  // namespace
 
 std::span<const ConvolutionImpl<float>> convolution_impls() { return impls; }
+std::span<const ConvolutionImpl<float>> convolution_bf16_impls() {
+#if LGMS_X86
+  return bf16_impls;
+#else
+  return {};
+#endif
+}
 
 template <class T>
 PreparedConvolution<T> prepare(const ConvolutionDims& d, const ConvolutionImpl<T>& row, const Context& context) {
@@ -58,7 +72,11 @@ PreparedConvolution<T> prepare(const ConvolutionDims& d, const ConvolutionImpl<T
           aligned_bytes<T>(row.scratch_size(d)) * (row.provider == Provider::own ? context.threads() : 1)};
 }
 PreparedConvolution<float> prepare(const ConvolutionDims& d, Rounding rounding, const Context& context, Device device) {
-  const auto accepts = [&](const ConvolutionImpl<float>& row) { return row.rounding <= rounding && row.accepts(d); };
+  const auto accepts = [&](const ConvolutionImpl<float>& row) {
+    return row.rounding <= rounding && row.precision <= context.precision() && row.accepts(d);
+  };
+  for (const ConvolutionImpl<float>& row : convolution_bf16_impls())
+    if (accepts(row)) return prepare(d, row, context);
   return prepare(d, pick(convolution_impls(), context, device, accepts), context);
 }
 

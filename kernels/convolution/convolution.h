@@ -12,7 +12,8 @@ namespace lgms::kernels {
 // How far rounding may go. direct: sums of products as they are written, relative error about 3e-7 of the largest
 // magnitude. transformed: Winograd may be used, 1e-6 to 4e-6. Training runs forward with direct, since a ReLU or
 // max-pool that flips changes gradients by far more than rounding; what has no such step behind it can be transformed.
-enum class Rounding : uint8_t { direct, transformed };
+// bf16: both factors of a product may be rounded to bfloat16, as the context's precision says; 2e-3 to 4e-3.
+enum class Rounding : uint8_t { direct, transformed, bf16 };
 
 // x: [N,D,H,W,Cin], y: [N,D,H,W,Cout], f32 or f64, any row strides; weight: dense [Cout, Cin/groups, k...] with two,
 // three or no odd extents k (none: a linear layer); bias: [Cout] or undefined. Overwrites y, which may not overlap x.
@@ -57,9 +58,12 @@ struct ConvolutionImpl {
   void (*run)(const ConvolutionDims&, int64_t first, int64_t last, const T* x, const T* packed, const Fusing<T>& fusing,
               T* y, T* scratch);
   Provider provider = Provider::own;  // of another provider's: see pick (kernels/impl.h)
+  Precision precision = Precision::f32;
 };
 // Implementations in this build, fastest first, reference last.
 std::span<const ConvolutionImpl<float>> convolution_impls();
+// Those in bfloat16, which come before where Rounding::bf16 is allowed and the context's precision is theirs or better.
+std::span<const ConvolutionImpl<float>> convolution_bf16_impls();
 
 template <class T>
 using PreparedConvolution = Prepared<ConvolutionImpl<T>, ConvolutionDims>;

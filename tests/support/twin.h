@@ -4,6 +4,7 @@
 #define LGMS_FLATTEN
 #define LGMS_UNROLL
 #include "kernels/simd/portable.h"
+#include "kernels/simd/portable_bf16.h"
 
 #define LGMS_TWIN_NAME(name, lanes) name##_twin##lanes
 #define LGMS_TWIN(name, lanes) LGMS_TWIN_NAME(name, lanes)
@@ -12,5 +13,9 @@
 namespace {
 
 using Vec = Portable<LGMS_LANES>;
+#if LGMS_LANES == 16
+using Bf16Pairs = PortablePairs;
+using Bf16Tiles = PortableTiles;
+#endif
 
 }  // namespace
