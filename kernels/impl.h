@@ -30,6 +30,7 @@ struct LanesImpl {
   Isa isa;
   int64_t lanes;
   Run* run;
+  Precision precision = Precision::f32;  // of the context, or better
 };
 
 // The first row for the device that the context may use and that `accepts`; the host's reference accepts everything.

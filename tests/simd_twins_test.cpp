@@ -60,6 +60,7 @@ LGMS_TWINS(AttentionHeadForward, attention_head_forward);
 LGMS_TWINS(AttentionHeadBackward, attention_head_backward);
 #undef LGMS_TWINS
 Bf16Run convolution_bf16_pairs_twin16, convolution_bf16_tiles_twin16;
+UpConvolutionRun up_convolution_bf16_pairs_twin16, up_convolution_bf16_tiles_twin16;
 
 }  // namespace lgms::kernels
 
@@ -554,10 +555,11 @@ TEST_CASE("simd_twins: up_convolution") {
     const double terms = 16. * static_cast<double>(d.cin * d.taps() + 12);
     CAPTURE(d.cout);
     CAPTURE(d.volume);
-    const auto exact = [&]() -> Outputs {
+    const auto exact = [&](Inputs inputs) -> Outputs {
       const Tensor x = numbers<double>(rows_in * d.ldx, 1), w = numbers<double>(d.cout * d.cin * d.taps(), 2),
                    b = numbers<double>(d.cout, 3), y = zeros<double>(rows_out * d.ldy),
                    packed = zeros<double>(w.numel());
+      if (inputs == Inputs::coarse) make_coarse<double>(x), make_coarse<double>(w);
       for (int64_t o = 0; o < d.cout; ++o)
         for (int64_t i = 0; i < d.cin; ++i)
           for (int64_t t = 0; t < d.taps(); ++t)
@@ -566,25 +568,38 @@ TEST_CASE("simd_twins: up_convolution") {
                                        {.epilogue = after_double.epilogue(b)}, y.data<double>(), nullptr);
       return {output<double>(y, terms), {{}, 0}};
     };
-    const auto run = [&](const UpConvolutionImpl& impl) -> Outputs {
+    const auto run = [&](const UpConvolutionImpl& impl, Inputs inputs = Inputs::any) -> Outputs {
       const PreparedUpConvolution p = prepare(d, impl, Context::current());
       const Tensor x = numbers<float>(rows_in * d.ldx, 1), w = numbers<float>(d.cout * d.cin * d.taps(), 2),
                    b = numbers<float>(d.cout, 3), y = zeros<float>(rows_out * d.ldy),
                    packed = zeros<float>(p.packed_bytes / 4), scratch = zeros<float>(p.scratch_bytes / 4),
                    moments = zeros<float>(moments_size);
+      if (inputs == Inputs::coarse) make_coarse<float>(x), make_coarse<float>(w);
       pack(p, w.data<float>(), packed.data<float>());
       kernels::run(p, x.data<float>(), packed.data<float>(),
                    {.epilogue = after.epilogue(b), .moments = moments.data<float>()}, y.data<float>(),
                    scratch.data<float>());
       return {output<float>(y, terms), output<float>(moments, kAny)};
     };
-    Rows rows(exact());
+    Rows rows(exact(Inputs::any));
     for (const UpConvolutionImpl& impl : up_convolution_impls())
       if (supported(impl.isa) && impl.isa != Isa::reference) rows.row(impl.isa, run(impl));
     const auto twin = [&](int lanes, UpConvolutionRun* f) {
       rows.twin(lanes, run({"twin", Device::cpu, Isa::generic, lanes, f}));
     };
     LGMS_FOR_TWINS(twin, up_convolution);
+
+    for (const UpConvolutionImpl& bf16 :
+         {UpConvolutionImpl{"twin", Device::cpu, Isa::generic, 16, up_convolution_bf16_pairs_twin16,
+                            Precision::bf16_pairs},
+          {"twin", Device::cpu, Isa::generic, 16, up_convolution_bf16_tiles_twin16, Precision::bf16_tiles}})
+      for (const Inputs inputs : {Inputs::coarse, Inputs::any}) {
+        const Outputs got = run(bf16, inputs);
+        Rows coarse(inputs == Inputs::coarse ? exact(inputs) : got);
+        for (const UpConvolutionImpl& impl : up_convolution_bf16_impls())
+          if (impl.precision == bf16.precision && supported(impl.precision)) coarse.row(impl.isa, run(impl, inputs));
+        coarse.twin(16, got);
+      }
   }
 }
 

@@ -23,13 +23,22 @@ struct UpConvolutionDims {
 };
 
 // One implementation. A unit is a strip of rows of a slab of planes of x, and so is a block of moments; units depend on
-// dims only. packed: [taps * cout / lanes][cin][lanes]. scratch: up_convolution_scratch(d) floats, of one call.
+// dims only. packed: [taps * cout / lanes][cin][lanes], or in bfloat16 as convolution/forward/bf16.h has those of
+// up_convolution_mixing. scratch: up_convolution_scratch(d) floats, of one call, and in bfloat16 a row of x.
 using UpConvolutionRun = void(const UpConvolutionDims&, int64_t first, int64_t last, const float* x,
                               const float* packed, const Fusing<float>& fusing, float* y, float* scratch);
 using UpConvolutionImpl = LanesImpl<UpConvolutionRun>;
 // Implementations in this build, fastest first, reference last.
 std::span<const UpConvolutionImpl> up_convolution_impls();
+// Those in bfloat16, which come before where the context's precision is theirs or better.
+std::span<const UpConvolutionImpl> up_convolution_bf16_impls();
 UpConvolutionRun up_convolution_avx512, up_convolution_avx2, up_convolution_generic;
+UpConvolutionRun up_convolution_bf16_pairs_avx512, up_convolution_bf16_tiles_avx512;
+
+// The 1x1 convolution that mixes the channels of a row of x: all taps' outputs, output t * cout + o of tap t.
+inline ConvolutionDims up_convolution_mixing(const UpConvolutionDims& d) {
+  return {1, 1, 1, d.w, d.cin, d.taps() * d.cout, 1, 1, 1, 1, d.ldx, d.taps() * d.cout};
+}
 
 // Rows [y0, y1) of planes [z0, z1) of x, image n.
 struct UpConvolutionUnit {

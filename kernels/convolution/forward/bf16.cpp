@@ -1,22 +1,11 @@
 #include "kernels/convolution/forward/bf16.h"
 
-#include <bit>
-#include <cstring>
-
 #include "kernels/convolution/forward/winograd.h"
 
 namespace lgms::kernels {
 namespace {
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-// As the instructions round: to nearest even, denormal numbers to 0.
-uint16_t narrowed(float v) {
-  auto bits = std::bit_cast<uint32_t>(v);
-  if ((bits & 0x7f800000) == 0) bits &= 0x80000000;
-  if (v != v) return static_cast<uint16_t>(bits >> 16 | 0x40);
-  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
 
 }  // namespace
 
@@ -68,21 +57,7 @@ int64_t bf16_packed_size(const ConvolutionDims& d) {
 }
 void bf16_pack(const ConvolutionDims& d, int64_t first, int64_t last, const ConvolutionWeights<float>& w,
                float* packed) {
-  const Bf16Cut c = bf16_cut(d);
-  const int64_t cout = d.cout / d.groups, vectors = ceil_div(cout, kBf16Outputs), run = d.kw * c.cin,
-                floats = c.steps() * kBf16Depth * kBf16Outputs / 2;
-  for (int64_t u = first; u < last; ++u) {
-    char* to = reinterpret_cast<char*>(packed + u * floats);
-    for (int64_t t = 0; t < d.kd * d.kh; ++t)
-      for (int64_t pair = 0; pair < c.pieces * kBf16Depth / 2; ++pair)
-        for (int64_t l = 0; l < kBf16Outputs; ++l)
-          for (int64_t e = 2 * pair; e < 2 * pair + 2; ++e, to += sizeof(uint16_t)) {
-            const int64_t o = u % vectors * kBf16Outputs + l;
-            const float v = e < run && o < cout ? w(u / vectors, o, e % c.cin, t * d.kw + e / c.cin) : 0.f;
-            const uint16_t narrow = narrowed(v);
-            std::memcpy(to, &narrow, sizeof narrow);
-          }
-  }
+  bf16_pack_of(d, first, last, w, packed);
 }
 
 }  // namespace lgms::kernels

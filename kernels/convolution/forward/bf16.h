@@ -3,6 +3,9 @@
 // [planes + kd - 1][th + kh - 1][line][cin of a group], zeros around the image. There a row of kw taps is one run of
 // kw * cin numbers, whatever the channels are, and neighbouring pixels' runs overlap: so every convolution, 1x1 too, is
 // a sum over kd * kh matrix products of pixels x run by run x outputs, whose left operand lies there already.
+#include <bit>
+#include <cstring>
+
 #include "kernels/convolution/convolution.h"
 
 namespace lgms::kernels {
@@ -28,12 +31,39 @@ struct Bf16Cut {
 };
 Bf16Cut bf16_cut(const ConvolutionDims& d);
 
+// As the instructions round: to nearest even, denormal numbers to 0.
+inline uint16_t bf16_of(float v) {
+  auto bits = std::bit_cast<uint32_t>(v);
+  if ((bits & 0x7f800000) == 0) bits &= 0x80000000;
+  if (v != v) return static_cast<uint16_t>(bits >> 16 | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 // packed, as bfloat16: for each group and each vector of outputs [kd][kh][pieces][16 pairs][16 outputs][2], 0 where
 // there is none.
 int64_t bf16_packed_size(const ConvolutionDims& d);  // in floats
 int64_t bf16_pack_units(const ConvolutionDims& d);
 void bf16_pack(const ConvolutionDims& d, int64_t first, int64_t last, const ConvolutionWeights<float>& w,
                float* packed);
+// The same of weights w(g, o, i, t).
+template <class Weights>
+void bf16_pack_of(const ConvolutionDims& d, int64_t first, int64_t last, const Weights& w, float* packed) {
+  const Bf16Cut c = bf16_cut(d);
+  const int64_t cout = d.cout / d.groups, vectors = bf16_pack_units(d) / d.groups, run = d.kw * c.cin,
+                floats = c.steps() * kBf16Depth * kBf16Outputs / 2;
+  for (int64_t u = first; u < last; ++u) {
+    char* to = reinterpret_cast<char*>(packed + u * floats);
+    for (int64_t t = 0; t < d.kd * d.kh; ++t)
+      for (int64_t pair = 0; pair < c.pieces * kBf16Depth / 2; ++pair)
+        for (int64_t l = 0; l < kBf16Outputs; ++l)
+          for (int64_t e = 2 * pair; e < 2 * pair + 2; ++e, to += sizeof(uint16_t)) {
+            const int64_t o = u % vectors * kBf16Outputs + l;
+            const float v = e < run && o < cout ? w(u / vectors, o, e % c.cin, t * d.kw + e / c.cin) : 0.f;
+            const uint16_t narrow = bf16_of(v);
+            std::memcpy(to, &narrow, sizeof narrow);
+          }
+  }
+}
 
 bool bf16_tiles_accepts(const ConvolutionDims& d);
 // Where Winograd in float32 is not at hand: of pairs no processor forms more than twice as many as of floats, and
