@@ -335,7 +335,15 @@ StepWork Plan::work_of(size_t index) const {
   for (const ParameterSpec& spec : step.parameters) elements += spec.shape.numel();
   // An up-convolution mixes channels on a quarter, or an eighth, of the pixels.
   const double less = step.op == Op::up_convolution ? (list_.rank == 3 ? 8 : 4) : transformed ? 4 : 1;
-  return {flop, flop / less, static_cast<double>(elements * size_of(DType::f32))};
+  const Precision precision = std::visit(
+      []<class P>(const P& of) {
+        if constexpr (requires { of.row->precision; })
+          return of.row->precision;
+        else
+          return Precision::f32;
+      },
+      operations_[index].prepared);
+  return {flop, flop / less, static_cast<double>(elements * size_of(DType::f32)), precision};
 }
 
 TensorView Plan::run(const TensorView& x, const TensorView& arena, const AfterStep& after) const {

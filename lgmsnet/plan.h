@@ -67,6 +67,7 @@ ForwardCost forward_cost(const Config& config, const Shape& x);
 // needs a quarter, an up-convolution a quarter or an eighth). bytes: of inputs, output and weights, each once.
 struct StepWork {
   double flop, products, bytes;
+  Precision precision;  // of the products
 };
 
 // Called after every step of a plan.

@@ -19,9 +19,9 @@ for document in $(echo "$files" | grep '\.md$'); do
   done
 done
 rows=0
-for row in $(grep -ho 'LGMS_ROW([a-z_]*)(' kernels/*/*_loops.h kernels/*/*/*_loops.h | sed 's/.*ROW(\(.*\))(/\1/'); do
+for row in $(grep -ho 'LGMS_ROW([a-z0-9_]*)(' kernels/*/*_loops.h kernels/*/*/*_loops.h | sed 's/.*ROW(\(.*\))(/\1/'); do
   rows=$((rows + 1))
-  if ! grep -q "LGMS_TWINS([^,]*, $row)" tests/simd_twins_test.cpp; then
+  if ! grep -q "LGMS_TWINS([^,]*, $row)\|[ ,]${row}_twin16[,;]" tests/simd_twins_test.cpp; then
     echo "tests/simd_twins_test.cpp: nothing runs $row with every number of lanes"
     missing=1
   fi

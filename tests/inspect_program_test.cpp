@@ -285,6 +285,31 @@ TEST_CASE("--provider: runs where it is built in, is a device error where not, a
   CHECK(unknown.err.find("mkl not in {own,onednn}") != std::string::npos);
 }
 
+TEST_CASE("--precision: runs where the processor can, is a device error where not, and is for inference alone") {
+  const json best = json::parse(run({"devices", "--json"}).out)["bf16"];
+  for (const std::string name : {"bf16", "bf16-pairs", "bf16-tiles"}) {
+    const Outcome o = run({"bench", "--size", "32", "--runs", "1", "-t", "1", "--precision", name});
+    const bool can = best == "bf16-tiles" || (best == "bf16-pairs" && name != "bf16-tiles");
+    CHECK(o.code == (can ? 0 : 5));
+    if (can)
+      CHECK(o.out.find("avx512+" + (name == "bf16" ? best.get<std::string>() : name) + ", ") != std::string::npos);
+    else
+      CHECK(o.err.find("[precision] " + name + ": it needs AVX-512 with AVX512-BF16") != std::string::npos);
+  }
+  CHECK(run({"bench", "--size", "32", "--runs", "1", "--precision", "f32"}).code == 0);
+  CHECK(run({"bench", "--precision", "f16"}).code == 2);
+  const Outcome train = run({"bench", "--train", "--precision", "f32"});
+  CHECK(train.code == 2);
+  CHECK(train.err.find("--precision is for inference") != std::string::npos);
+  if (best.is_string()) {
+    const Outcome avx2 =
+        testing::run_program("/usr/bin/env", {"LGMS_ISA=avx2", LGMS_PROGRAM, "bench", "--precision", "bf16"});
+    CHECK(avx2.code == 2);
+    CHECK(avx2.err.find("[precision] " + best.get<std::string>() + ": expected our own rows of avx512") !=
+          std::string::npos);
+  }
+}
+
 TEST_CASE("program: results that cannot be written are an error, exit 1") {
   CHECK(testing::run_program("/bin/sh", {"-c", text(LGMS_PROGRAM, " summary --json > /dev/full")}).code == 1);
 }

@@ -15,6 +15,14 @@ TEST_CASE("roofline: every instruction set does its multiply-adds, which go to 1
   }
 }
 
+TEST_CASE("roofline: bfloat16 multiply-adds of zeros change nothing") {
+  for (const kernels::RooflineImpl& impl : kernels::roofline_bf16_impls()) {
+    if (!supported(impl.precision)) continue;
+    CAPTURE(std::string(impl.name));
+    CHECK(impl.run(100) == (impl.precision == Precision::bf16_pairs ? 16. * kernels::kMultiplyAdds : 0));
+  }
+}
+
 TEST_CASE("roofline: rates are positive, and the memory is given back") {
   Context context({.threads = 2});
   const Context::Scope scope(context);

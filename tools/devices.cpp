@@ -4,6 +4,7 @@
 
 #include "core/io/json.h"
 #include "core/isa.h"
+#include "core/precision.h"
 #include "core/provider.h"
 #include "core/thread_pool.h"
 #include "kernels/onednn/onednn.h"
@@ -24,6 +25,8 @@ void add_devices(CommandLine& program) {
                        {{"cpu", cpu_name()},
                         {"cpus", available_cpus()},
                         {"isa", name_of(best_isa())},
+                        {"bf16",
+                         supported(Precision::bf16_pairs) ? io::Json(name_of(precision_from_name("bf16"))) : false},
                         {"cuda", false},
                         {"onednn", supported(Provider::onednn) ? io::Json(kernels::onednn_description()) : false}})
                        .dump(1)
@@ -34,6 +37,11 @@ void add_devices(CommandLine& program) {
                 available_cpus());
     for (Isa isa : {Isa::generic, Isa::avx2, Isa::avx512})
       if (supported(isa)) std::printf(" %s", name_of(isa));
+    std::printf("\nbf16    ");
+    if (supported(Precision::bf16_pairs))
+      std::printf("%s", name_of(precision_from_name("bf16")));
+    else
+      std::printf("not on this CPU: it needs %s", need_of(Precision::bf16_pairs).c_str());
     std::printf("\ncuda    not in this build\nonednn  %s\n", kernels::onednn_description().c_str());
   });
 }

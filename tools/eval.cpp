@@ -123,6 +123,7 @@ void add_eval(CommandLine& program) {
   verb.add("--recipe", a->recipe, "For a model file that has none").one_of(recipe_names());
   verb.add_flag("--json", a->json, "Print JSON, with the scores of every case");
   add_machine(verb, a->machine);
+  add_precision(verb, a->machine);
   verb.action([a, verb] { eval(*a, verb); });
 }
 

@@ -191,6 +191,8 @@ void print_profile(const Profile& profile) {
   std::printf("\nmedian of a run      %.2f ms\n", profile.median_ms);
   std::printf("roofs, measured      %.1f GFLOP/s of f32 multiply-adds, %.1f GB/s copied (read and written)\n",
               profile.roof.flops * 1e-9, profile.roof.bytes * 1e-9);
+  if (profile.roof.bf16_flops > 0)
+    std::printf("                     %.1f GFLOP/s of bf16 multiply-adds\n", profile.roof.bf16_flops * 1e-9);
   if (profile.flops_gain > 0)
     std::printf("                     %.2f and %.2f times those of one thread\n", profile.flops_gain,
                 profile.bytes_gain);
@@ -265,7 +267,7 @@ Profile profile_of(const Inference& net, const Tensor& x, int runs, const std::s
   }
   for (size_t i = 0; i < profile.plan->steps().steps.size(); ++i) {
     const StepWork work = profile.plan->work_of(i);
-    profile.steps.push_back({recorder.of(i), 1000 * profile.roof.seconds(work.products, work.bytes),
+    profile.steps.push_back({recorder.of(i), 1000 * profile.roof.seconds(work.products, work.bytes, work.precision),
                              alone ? alone->of(i) / recorder.of(i) : 0});
   }
   return profile;
@@ -279,6 +281,7 @@ io::Json profile_json(const Profile& profile, const std::vector<Tensor>& paramet
   all["times"] = times;
   all["median_ms"] = profile.median_ms;
   all["flops"] = profile.roof.flops;
+  if (profile.roof.bf16_flops > 0) all["bf16_flops"] = profile.roof.bf16_flops;
   all["copy_bytes_per_s"] = profile.roof.bytes;
   all["flops_gain"] = profile.flops_gain;
   all["copy_gain"] = profile.bytes_gain;

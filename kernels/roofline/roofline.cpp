@@ -13,6 +13,12 @@ constexpr RooflineImpl impls[] = {
 #endif
     {"generic", Device::cpu, Isa::reference, 4, multiply_adds_generic}};
 
+#if LGMS_X86
+constexpr RooflineImpl bf16_impls[] = {
+    {"bf16_tiles", Device::cpu, Isa::avx512, 16 * 16 * 32, multiply_adds_bf16_tiles_avx512, Precision::bf16_tiles},
+    {"bf16_pairs", Device::cpu, Isa::avx512, 32, multiply_adds_bf16_pairs_avx512, Precision::bf16_pairs}};
+#endif
+
 // The most of `work` that is done in a second: of tries that grow until they take 5 ms, the best of twenty.
 template <class F>
 double best_rate(double work, const F& run) {
@@ -35,17 +41,28 @@ double best_rate(double work, const F& run) {
 }  // namespace
 
 std::span<const RooflineImpl> roofline_impls() { return impls; }
+std::span<const RooflineImpl> roofline_bf16_impls() {
+#if LGMS_X86
+  return bf16_impls;
+#else
+  return {};
+#endif
+}
 
 Roofline measure_roofline() {
   Context& context = Context::current();
   const int64_t threads = context.threads();
-  const RooflineImpl& row = pick(roofline_impls(), context, Device::cpu);
-  constexpr int64_t rounds = 20000;
+  constexpr int64_t rounds = 2000;
   std::vector<float> sums(static_cast<size_t>(threads));  // so that no compiler leaves the work out
+  const auto flops_of = [&](const RooflineImpl& row) {
+    return best_rate(static_cast<double>(2 * threads * rounds * kMultiplyAdds * row.lanes), [&](int64_t times) {
+      context.parallel(threads, [&](int64_t t, int) { sums[static_cast<size_t>(t)] += row.run(rounds * times); });
+    });
+  };
   Roofline roofline;
-  roofline.flops = best_rate(static_cast<double>(2 * threads * rounds * kMultiplyAdds * row.lanes), [&](int64_t times) {
-    context.parallel(threads, [&](int64_t t, int) { sums[static_cast<size_t>(t)] += row.run(rounds * times); });
-  });
+  roofline.flops = flops_of(pick(roofline_impls(), context, Device::cpu));
+  for (const RooflineImpl& row : roofline_bf16_impls())
+    if (row.precision == context.precision()) roofline.bf16_flops = flops_of(row);
   constexpr int64_t bytes = 64 << 20, pieces = 64;  // of each; larger than caches
   const Scratch memory(context.allocator(), 2 * bytes);
   char* const from = memory.as<char>();
