@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""The whole network against its float32 peers: time and memory of an inference and of a training step.
+"""The whole network against its peers: time and memory of an inference and of a training step.
 
     python3 bench/compare.py                               # builds, sets peers up in build/compare-env, measures
     python3 bench/compare.py --cases inference --batch 1 8 # 2D, 256x256, against all peers
+    python3 bench/compare.py --precision bf16              # inference in bfloat16, where the processor has it
     python3 bench/compare.py --rank 3 --runs 5             # 96x96x96, 14 classes, dice and cross-entropy, AdamW
     python3 bench/compare.py --peers openvino --program build/release/lgmsnet --threads 1 --json result.json
 
 Inference: ONNX Runtime, OpenVINO, MNN, and PyTorch: contiguous, channels_last, compiled (channels_last and frozen).
-Training: PyTorch only. All compute in float32; the table says which setting of theirs holds them to it. The versions
-are those of compare-requirements.txt; --python names an interpreter that has its own.
+Training: PyTorch only. All compute in float32, or with --precision bf16 all that can in bfloat16; the table says which
+setting of theirs holds them to it. The versions are those of compare-requirements.txt; --python names an interpreter that has its own.
 
 Every contestant is a process of its own. All get the same file with weights, input and target; ONNX Runtime, OpenVINO
 and MNN get the network as PyTorch exports it to ONNX, one file per case. First each computes its outputs (logits; in
@@ -39,23 +40,25 @@ from peers import CASES, CHANNELS, ORACLE, PEERS, ROOT, onnx_of
 
 TRAINING_BATCH = {2: 4, 3: 1}
 SIZE = {2: 256, 3: 96}
-TOLERANCE = 5e-4                            # of the largest logit, and of the loss
+TOLERANCE = {"f32": 5e-4, "bf16": 5e-2}     # of the largest logit, and of the loss
 OPSET = 20                                  # the newest that MNN reads; GELU is an operation, which ORT and MNN reward
 ISA = ("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8")
 
 
-def peers_of(case, chosen):
+def peers_of(case, chosen, precision):
     """Those of --peers that can do the case, or its usual ones."""
+    able = {p: peer for p, peer in PEERS.items() if peer.bf16 == (precision == "bf16")}
     if chosen is None:
-        return [p for p, peer in PEERS.items() if case in peer.cases]
-    return [p for p in chosen if case == "inference" or PEERS[p].package == "torch"]
+        return [p for p, peer in able.items() if case in peer.cases]
+    return [p for p in chosen if p in able and (case == "inference" or PEERS[p].package == "torch")]
 
 
 class Contestant:
     """A process that computes when asked to. Where it is gone, its fault says why."""
 
-    def __init__(self, title, version, precision, command, outputs):
+    def __init__(self, title, version, precision, tolerance, command, outputs):
         self.title, self.version, self.precision, self.outputs = title, version, precision, outputs
+        self.tolerance = tolerance
         self.samples, self.error, self.fault, self.peak, self.imported = [], None, None, None, None
         self.log = open(f"{outputs}.log", "w+")
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -94,7 +97,7 @@ class Contestant:
             self.peak, self.imported = end["peak_mib"], end.get("import_mib")
 
     def agrees(self):
-        return self.error <= TOLERANCE
+        return self.error <= self.tolerance
 
 
 def write_case(path, rank, case, batch, size, onnx):
@@ -162,7 +165,8 @@ def measure(a, case, threads, peers, about, path, truth):
     folder = os.path.dirname(path)
     outputs = os.path.join(folder, f"{threads}-lgmsnet")
     command = [about["program"], "bench", path, "--interactive", "--outputs", outputs, "-t", str(threads)]
-    ours = Contestant("lgmsnet", about["lgmsnet"], "f32", command + ["--train"] * (case == "training"), outputs)
+    command += ["--train"] if case == "training" else ["--precision", a.precision]
+    ours = Contestant("lgmsnet", about["lgmsnet"], a.precision, TOLERANCE[a.precision], command, outputs)
     ours.start(truth)
     if ours.fault:
         raise SystemExit(f"compare: {' '.join(command)}: {ours.fault}")
@@ -174,7 +178,8 @@ def measure(a, case, threads, peers, about, path, truth):
         outputs = os.path.join(folder, f"{threads}-{p}")
         command = [sys.executable, os.path.join(ROOT, "bench", "peers.py"), p, str(a.rank), case, str(threads), path,
                    outputs]
-        c = Contestant(PEERS[p].title, version_of(PEERS[p].package), PEERS[p].precision, command, outputs)
+        c = Contestant(PEERS[p].title, version_of(PEERS[p].package), PEERS[p].precision, TOLERANCE[a.precision],
+                       command, outputs)
         c.start(truth)
         contestants.append(c)
     for _ in range(a.runs):
@@ -224,7 +229,7 @@ def report(case, rank, size, batch, threads, contestants):
     running = sorted((c for c in theirs if not c.fault), key=lambda c: statistics.median(c.samples))
     best = running[0] if running else None
     for c in dict.fromkeys([*running[:1], *[c for c in running if c.agrees()][:1]]):
-        print(f"\nRatio to the fastest float32 peer{'' if c is best else ' that does not deviate'}, {c.title}"
+        print(f"\nRatio to the fastest peer{'' if c is best else ' that does not deviate'}, {c.title}"
               f"{'' if c.agrees() else ' (which deviates)'}: {ratio_text(ratios(ours, c))}; below 1: ours is faster.")
     sys.stdout.flush()
     return {"case": case, "rank": rank, "size": size, "batch": batch, "threads": threads,
@@ -287,10 +292,13 @@ def arguments():
     p.add_argument("--rank", type=int, choices=(2, 3), default=2, help="images or volumes (default 2)")
     p.add_argument("--size", type=int, help="all sides (default 256 in 2D, 96 in 3D)")
     p.add_argument("--batch", type=int, nargs="+", default=[1], help="of inference (default 1)")
+    p.add_argument("--precision", choices=TOLERANCE, default="f32", help="bf16: of inference alone (default f32)")
     p.add_argument("--runs", type=int, default=20, help="measured runs of every contestant (default 20)")
     p.add_argument("--json", metavar="FILE", help="write all samples too")
     a = p.parse_args()
     a.size = a.size or SIZE[a.rank]
+    if a.precision == "bf16":
+        a.cases = ["inference"]
     return a
 
 
@@ -306,7 +314,7 @@ def main():
           f"PyTorch: {about['torch_isa']}, {about['onednn']}.")
     results = []
     for case in a.cases:
-        peers = peers_of(case, a.peers)
+        peers = peers_of(case, a.peers, a.precision)
         for batch in a.batch if case == "inference" else [TRAINING_BATCH[a.rank]]:
             with tempfile.TemporaryDirectory() as folder:
                 path = os.path.join(folder, "case.safetensors")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The peers of compare.py: how each is set up, held to float32 and to a number of threads, and asked to compute.
+"""The peers of compare.py: how each is set up, held to a precision and to a number of threads, and asked to compute.
 
     python peers.py PEER RANK CASE THREADS FILE OUTPUTS     # what compare.py starts: one peer, one process
 """
@@ -54,7 +54,8 @@ def onnxruntime(task):
 
 def openvino(task):
     import openvino as ov
-    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": task.threads, "NUM_STREAMS": 1,
+    precision = "bf16" if "bf16" in task.peer else "f32"
+    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": task.threads, "NUM_STREAMS": 1,
                 "PERFORMANCE_HINT": "LATENCY"}
     request = ov.Core().compile_model(task.onnx(), "CPU", settings).create_infer_request()
     feed = {"input": task.input()}
@@ -88,7 +89,7 @@ def pytorch(task):
     net = LGMSNet(task.rank, *CHANNELS[task.rank])
     net.load_state_dict({k.removeprefix("weights."): v for k, v in file.items() if k.startswith("weights.")})
     net = net.to(memory_format=layout).train(task.case == "training")
-    if task.peer.startswith("compile"):
+    if "compile" in task.peer:
         import torch._inductor.config
         torch._inductor.config.freezing = task.case == "inference"
         net.compile()
@@ -99,7 +100,8 @@ def pytorch(task):
 
     @torch.inference_mode()
     def inference():
-        return {"logits": net(x)}
+        with torch.autocast("cpu", torch.bfloat16, enabled="bf16" in task.peer):
+            return {"logits": net(x).float()}
 
     def training():
         optimizer.zero_grad(set_to_none=True)
@@ -118,6 +120,7 @@ class Peer(NamedTuple):
     precision: str
     prepare: Callable
     cases: tuple[str, ...]                  # where it is measured unless --peers says what is
+    bf16: bool = False
 
 
 TORCH_PRECISION = "f32, matmul precision highest"
@@ -129,6 +132,10 @@ PEERS = {
     "channels_last": Peer("PyTorch channels_last", "torch", TORCH_PRECISION, pytorch, CASES),
     "compile": Peer("PyTorch compile", "torch", TORCH_PRECISION, pytorch, ("training",)),
     "compile channels_last": Peer("PyTorch compile channels_last", "torch", TORCH_PRECISION, pytorch, CASES),
+    "openvino bf16": Peer("OpenVINO", "openvino", "bf16, INFERENCE_PRECISION_HINT", openvino, ("inference",), True),
+    "channels_last bf16": Peer("PyTorch channels_last", "torch", "bf16, autocast", pytorch, ("inference",), True),
+    "compile channels_last bf16": Peer("PyTorch compile channels_last", "torch", "bf16, autocast", pytorch,
+                                       ("inference",), True),
 }
 
 

@@ -103,8 +103,8 @@ TEST_CASE("bench: a profile has every step's time beside its roof; a trace has e
     for (const io::Json& e : events.items()) {
       if (e.find("ph")->string() != "X") continue;
       CHECK(e.find("dur")->number() >= 0);
-      steps += e.find("tid")->integer() == 0;
-      second = second || e.find("tid")->integer() == 2;
+      steps += e.find("tid")->integer() == 1;
+      second = second || e.find("tid")->integer() == 3;
     }
     CHECK(steps == 3 * report.find("steps")->size());
     CHECK(second);

@@ -120,9 +120,10 @@ class Recorder {
 
 void write_trace(const std::string& path, const Plan& plan, const std::vector<Span>& spans) {
   io::Json events = io::Json::array();
-  const auto name_track = [&](int id, const std::string& name) {
+  constexpr int steps = 1, first_worker = 2;  // tracks; Perfetto has another use for 0
+  const auto name = [&](const char* what, int track, const std::string& is) {
     events.push_back(io::Json::object(
-        {{"name", "thread_name"}, {"ph", "M"}, {"pid", 1}, {"tid", id}, {"args", io::Json::object({{"name", name}})}}));
+        {{"name", what}, {"ph", "M"}, {"pid", 1}, {"tid", track}, {"args", io::Json::object({{"name", is}})}}));
   };
   int workers = 0;
   Clock::time_point start = spans.empty() ? Clock::time_point() : spans.front().from;
@@ -130,8 +131,9 @@ void write_trace(const std::string& path, const Plan& plan, const std::vector<Sp
     workers = std::max(workers, s.worker + 1);
     start = std::min(start, s.from);
   }
-  name_track(0, "steps");
-  for (int w = 0; w < workers; ++w) name_track(w + 1, text("thread ", w));
+  name("process_name", steps, text("lgmsnet ", plan.input()));
+  name("thread_name", steps, "steps");
+  for (int w = 0; w < workers; ++w) name("thread_name", first_worker + w, text("thread ", w));
   for (const Span& s : spans) {
     const Step& step = plan.steps().steps[s.step];
     const StepWork work = plan.work_of(s.step);
@@ -139,7 +141,7 @@ void write_trace(const std::string& path, const Plan& plan, const std::vector<Sp
                                        {"cat", step.stage},
                                        {"ph", "X"},
                                        {"pid", 1},
-                                       {"tid", s.worker + 1},
+                                       {"tid", s.worker < 0 ? steps : first_worker + s.worker},
                                        {"ts", 1000 * milliseconds(start, s.from)},
                                        {"dur", 1000 * milliseconds(s.from, s.to)},
                                        {"args", io::Json::object({{"layer", name_of_step(step)},
