@@ -8,11 +8,16 @@ namespace {
 
 bool convolves(const Step& step) {
   return step.op == Op::convolution || step.op == Op::linear || step.op == Op::depthwise ||
-         step.op == Op::up_convolution;
+         step.op == Op::up_convolution || step.op == Op::pointwise_pair;
+}
+
+// Whether it is a matrix product of every pixel.
+bool is_pointwise(const Step& step) {
+  return (step.op == Op::convolution || step.op == Op::linear) && step.k == 1 && step.groups == 1;
 }
 
 // Makes `next`, the step after it, a part of `step`; false where that is not all of it.
-bool take(Step& step, Step& next) {
+bool take(Step& step, Step& next, bool own) {
   Epilogue<std::optional<int>>& e = step.epilogue;
   const bool bare = e.after == Activation::none && !e.norm && !e.residual;
   const int y = step.output;
@@ -22,6 +27,16 @@ bool take(Step& step, Step& next) {
     next.inputs = step.inputs;
     next.upsample_macs = step.upsample_macs;
     step = next;
+    return true;
+  }
+  if (own && is_pointwise(step) && is_pointwise(next)) {
+    if (e.residual) return false;
+    step.op = Op::pointwise_pair;
+    step.between = std::exchange(e, {});
+    step.second = step.parameters.size();
+    step.parameters.insert(step.parameters.end(), next.parameters.begin(), next.parameters.end());
+    step.macs += next.macs;
+    step.output = next.output;
     return true;
   }
   if (next.op == Op::batch_norm && bare && next.inputs[0] == y) {
@@ -83,7 +98,7 @@ void place_parts(Steps& list, const Step& concat) {
 
 }  // namespace
 
-void fuse(Steps& list, bool up_convolutions) {
+void fuse(Steps& list, bool own) {
   const auto storage_of = [&](int v) { return static_cast<size_t>(list.values[static_cast<size_t>(v)].storage); };
   std::vector<int> reads(list.values.size());  // of a storage
   for (const Step& step : list.steps)
@@ -92,9 +107,9 @@ void fuse(Steps& list, bool up_convolutions) {
   for (Step& next : list.steps) {
     if (!steps.empty()) {
       Step& last = steps.back();
-      if ((convolves(last) || (up_convolutions && last.op == Op::upsample)) && last.output != list.output &&
+      if ((convolves(last) || (own && last.op == Op::upsample)) && last.output != list.output &&
           reads[static_cast<size_t>(last.output)] == 1 &&
-          std::find(next.inputs.begin(), next.inputs.end(), last.output) != next.inputs.end() && take(last, next))
+          std::find(next.inputs.begin(), next.inputs.end(), last.output) != next.inputs.end() && take(last, next, own))
         continue;
     }
     steps.push_back(std::move(next));

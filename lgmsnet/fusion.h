@@ -5,6 +5,7 @@
 namespace lgms {
 
 // list: of a network as network.h describes it, before storage, life and dims of values are decided.
-void fuse(Steps& list, bool up_convolutions);
+// own: with the ops that only our own rows have.
+void fuse(Steps& list, bool own);
 
 }  // namespace lgms

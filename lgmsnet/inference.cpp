@@ -43,6 +43,7 @@ void run(const Step& step, int rank, const Tensor* p, const std::vector<Tensor>&
     case Op::instance_norm:
     case Op::group_norm: return norm(step, p, x, in.size() > 1 ? in[1] : Tensor(), y);
     case Op::up_convolution:
+    case Op::pointwise_pair:
     case Op::norm_tables: return;  // only of fused steps
     case Op::layer_norm: return kernels::layer_norm_forward(x, p[0], p[1], kEpsilon, y);
     case Op::attention:

@@ -23,7 +23,8 @@ PreparedStep prepared(const Step& step, const Context& context) {
       [&]<class Dims>(const Dims& d) -> PreparedStep {
         if constexpr (std::is_same_v<Dims, std::monostate>)
           return d;
-        else if constexpr (std::is_same_v<Dims, kernels::ConvolutionDims>)
+        else if constexpr (std::is_same_v<Dims, kernels::ConvolutionDims> ||
+                           std::is_same_v<Dims, kernels::PointwisePairDims>)
           return prepare(d, kernels::Rounding::bf16, context);
         else
           return prepare(d, context);
@@ -33,7 +34,7 @@ PreparedStep prepared(const Step& step, const Context& context) {
 
 Steps fused_steps(const Config& config, const Shape& x) {
   const bool own = Context::current().provider() == Provider::own;
-  return steps_of(config, x, own ? Fused::yes : Fused::without_up);
+  return steps_of(config, x, own ? Fused::yes : Fused::shared);
 }
 
 void expect_parameters(const Steps& list, const std::vector<Tensor>& parameters) {
@@ -230,25 +231,33 @@ Plan::Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr
   }
 }
 
+kernels::Epilogue<kernels::Strided<float>> Plan::constants_of(const Epilogue<std::optional<int>>& of,
+                                                              const Tensor* parameters, size_t first, size_t last) {
+  kernels::Epilogue<kernels::Strided<float>> e{of.before, of.after};
+  const size_t own = of.norm ? static_cast<size_t>(*of.norm) : last;
+  if (first + 1 < own) e.bias.data = parameters[first + 1].data<float>();
+  if (!of.norm) return e;
+  const Tensor* const norm = parameters + own;
+  const int64_t c = norm->numel();
+  const Tensor mean = kernels::mean_table(norm[2]), rstd = kernels::reciprocal_deviation(norm[3], kEpsilon);
+  constants_.push_back(Tensor::empty(Device::cpu, {3, c}));
+  float* const tables = constants_.back().data<float>();
+  kernels::norm_tables(mean.data<double>(), rstd.data<double>(), norm[0].data<float>(), norm[1].data<float>(), 1, c,
+                       tables);
+  e.norm = {tables, c};
+  return e;
+}
+
 void Plan::take_weights(const Step& step, const Tensor* p, Operation& operation) {
   const size_t own = step.epilogue.norm ? static_cast<size_t>(*step.epilogue.norm) : step.parameters.size();
   const auto values = [&](size_t i) { return i < own ? p[i].data<float>() : nullptr; };
   const auto fuses = [&] {
-    kernels::Epilogue<kernels::Strided<float>>&e = operation.fusing.epilogue, &read = operation.fusing.prologue;
-    e.before = step.epilogue.before;
-    e.after = step.epilogue.after;
-    e.bias.data = values(1);
+    const kernels::Strided<float> residual = operation.fusing.epilogue.residual;
+    operation.fusing.epilogue = constants_of(step.epilogue, p, step.second, step.parameters.size());
+    operation.fusing.epilogue.residual = residual;
+    kernels::Epilogue<kernels::Strided<float>>& read = operation.fusing.prologue;
     read.after = step.prologue.after;
     read.norm.ld = operation.tables.in == Place::In::nowhere ? 0 : list_.shape_of(step.inputs[0]).channels();
-    if (!step.epilogue.norm) return;
-    const Tensor* const norm = p + own;
-    const int64_t c = norm->numel();
-    const Tensor mean = kernels::mean_table(norm[2]), rstd = kernels::reciprocal_deviation(norm[3], kEpsilon);
-    constants_.push_back(Tensor::empty(Device::cpu, {3, c}));
-    float* const tables = constants_.back().data<float>();
-    kernels::norm_tables(mean.data<double>(), rstd.data<double>(), norm[0].data<float>(), norm[1].data<float>(), 1, c,
-                         tables);
-    e.norm = {tables, c};
   };
   const auto packed = [&](const auto& prepared, const auto& make) {
     operation.packed = packed_->get(values(0), prepared.row, prepared.packed_bytes, make);
@@ -268,6 +277,11 @@ void Plan::take_weights(const Step& step, const Tensor* p, Operation& operation)
                         [&](const kernels::PreparedUpConvolution& of) {
                           fuses();
                           packed(of, [&](float* into) { pack(of, values(0), into); });
+                        },
+                        [&](const kernels::PreparedPointwisePair& of) {
+                          fuses();
+                          operation.between = constants_of(step.between, p, 0, step.second);
+                          packed(of, [&](float* into) { pack(of, values(0), values(step.second), into); });
                         },
                         [&](const kernels::PreparedMultiscaleDepthwise& of) {
                           packed(of, [&](float* into) {
@@ -295,8 +309,9 @@ ForwardCost forward_cost(const Config& config, const Shape& x) {
   std::vector<PreparedStep> steps;
   for (const Step& step : list.steps) {
     steps.push_back(prepared(step, context));
-    if (step.epilogue.norm)
-      cost.packed_bytes += rounded(3 * list.shape_of(step.output).channels() * size_of(DType::f32));
+    const auto tables = [&](int64_t channels) { cost.packed_bytes += rounded(3 * channels * size_of(DType::f32)); };
+    if (step.epilogue.norm) tables(list.shape_of(step.output).channels());
+    if (step.between.norm) tables(step.parameters[0].shape[0]);
     cost.packed_bytes += std::visit(
         Overloaded{[](const std::monostate&) { return int64_t{0}; },
                    [&](const kernels::PreparedConvolution<float>& p) { return keeps(p) ? rounded(p.packed_bytes) : 0; },
@@ -436,6 +451,9 @@ void Plan::run(size_t step, const Bases& bases) const {
           [&](const kernels::PreparedAdd& p) { kernels::run(p, in(0), in(1), y); },
           [&](const kernels::PreparedUpConvolution& p) {
             kernels::run(p, in(0), o.packed, fusing(), y, floats(scratch));
+          },
+          [&](const kernels::PreparedPointwisePair& p) {
+            kernels::run(p, in(0), o.packed, o.between, fusing().epilogue, y, floats(scratch));
           },
           [&](const kernels::PreparedUpsample& p) { kernels::run(p, in(0), y); },
           [&](const kernels::PreparedMaxPool& p) { kernels::run(p, in(0), y, nullptr); }},

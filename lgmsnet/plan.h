@@ -15,11 +15,11 @@
 namespace lgms {
 
 // What a step is prepared as; nothing for a concat, which is copies.
-using PreparedStep =
-    std::variant<std::monostate, kernels::PreparedConvolution<float>, kernels::PreparedDepthwise,
-                 kernels::PreparedMultiscaleDepthwise, kernels::PreparedNorm, kernels::PreparedLayerNorm,
-                 kernels::PreparedAttention, kernels::PreparedActivation, kernels::PreparedAdd,
-                 kernels::PreparedUpsample, kernels::PreparedUpConvolution, kernels::PreparedMaxPool>;
+using PreparedStep = std::variant<std::monostate, kernels::PreparedConvolution<float>, kernels::PreparedDepthwise,
+                                  kernels::PreparedMultiscaleDepthwise, kernels::PreparedNorm,
+                                  kernels::PreparedLayerNorm, kernels::PreparedAttention, kernels::PreparedActivation,
+                                  kernels::PreparedAdd, kernels::PreparedUpsample, kernels::PreparedUpConvolution,
+                                  kernels::PreparedPointwisePair, kernels::PreparedMaxPool>;
 
 // Where everything lies that steps write; the input is the caller's. What is alive at once does not overlap; offsets
 // are multiples of 64 bytes.
@@ -113,10 +113,11 @@ class Plan {
     PreparedStep prepared;
     std::vector<Place> inputs;
     Place output;
-    int64_t scratch;                                    // offset in the arena
-    const float *packed = nullptr, *weights = nullptr;  // weights: of a convolution, as the network has them
-    const float *gamma = nullptr, *beta = nullptr;      // of a norm
-    kernels::Fusing<float> fusing = {};                 // of a convolution; what it has in the arena is at
+    int64_t scratch;                                          // offset in the arena
+    const float *packed = nullptr, *weights = nullptr;        // weights: of a convolution, as the network has them
+    const float *gamma = nullptr, *beta = nullptr;            // of a norm
+    kernels::Epilogue<kernels::Strided<float>> between = {};  // of a pointwise_pair
+    kernels::Fusing<float> fusing = {};                       // of a convolution; what it has in the arena is at
     Place residual = {}, read_residual = {}, tables = {}, moments = {};  // moments: left to the norm behind it
     bool tables_only = false;                                            // of a norm
     std::vector<Part> parts = {};                                        // of a concat
@@ -132,6 +133,9 @@ class Plan {
   };
 
   void take_weights(const Step& of, const Tensor* parameters, Operation& operation);
+  // An epilogue whose bias and norm are among parameters [first, last) of a step.
+  kernels::Epilogue<kernels::Strided<float>> constants_of(const Epilogue<std::optional<int>>& of,
+                                                          const Tensor* parameters, size_t first, size_t last);
   void run(size_t step, const Bases& bases) const;
 
   std::vector<Tensor> parameters_, constants_;

@@ -37,6 +37,11 @@ StepDims dims_of(const Steps& list, const Step& step) {
     case Op::concat: return std::monostate();
     case Op::upsample: return UpsampleDims{n, d, h, w, c, window_d, ldx, ldy};
     case Op::up_convolution: return UpConvolutionDims{n, d, h, w, c, y[4], list.rank == 3, ldx, ldy};
+    case Op::pointwise_pair: {
+      const int64_t between = step.parameters[0].shape[0];
+      return PointwisePairDims{{n, d, h, w, c, between, 1, 1, 1, 1, ldx, between},
+                               {n, d, h, w, between, y[4], 1, 1, 1, 1, between, ldy}};
+    }
     case Op::max_pool: return MaxPoolDims{n, d, h, w, c, window_d, ldx, ldy};
   }
   return std::monostate();
@@ -277,6 +282,7 @@ std::string Step::name() const {
     case Op::concat: return "concat";
     case Op::upsample: return "upsample";
     case Op::up_convolution: return "up_convolution";
+    case Op::pointwise_pair: return "pointwise_pair";
     case Op::max_pool: return "max_pool";
   }
   return "";
@@ -297,7 +303,10 @@ std::string Step::fused_name() const {
   };
   std::string first = parts(prologue), last = parts(epilogue);
   if (moments) last += last.empty() ? "moments" : ", moments";
-  return (first.empty() ? "" : first + " > ") + name() + (last.empty() ? "" : " > " + last);
+  const std::string middle = parts(between);
+  const std::string pair = middle.empty() ? "1x1, 1x1" : "1x1 > " + middle + ", 1x1";
+  return (first.empty() ? "" : first + " > ") + (op == Op::pointwise_pair ? pair : name()) +
+         (last.empty() ? "" : " > " + last);
 }
 
 int64_t Step::trained_elements() const {

@@ -13,6 +13,7 @@
 #include "kernels/attention/attention.h"
 #include "kernels/channel_norm/channel_norm.h"
 #include "kernels/convolution/convolution.h"
+#include "kernels/convolution/pointwise_pair.h"
 #include "kernels/depthwise/depthwise.h"
 #include "kernels/layer_norm/layer_norm.h"
 #include "kernels/max_pool/max_pool.h"
@@ -40,14 +41,15 @@ enum class Op {
   concat,
   upsample,
   up_convolution,
+  pointwise_pair,
   max_pool
 };
 
 // What the op of a step is prepared for (kernels/impl.h); nothing for a concat, which is copies.
-using StepDims =
-    std::variant<std::monostate, kernels::ConvolutionDims, kernels::DepthwiseDims, kernels::MultiscaleDepthwiseDims,
-                 kernels::NormDims, kernels::LayerNormDims, kernels::AttentionDims, kernels::ActivationDims,
-                 kernels::AddDims, kernels::UpsampleDims, kernels::UpConvolutionDims, kernels::MaxPoolDims>;
+using StepDims = std::variant<std::monostate, kernels::ConvolutionDims, kernels::DepthwiseDims,
+                              kernels::MultiscaleDepthwiseDims, kernels::NormDims, kernels::LayerNormDims,
+                              kernels::AttentionDims, kernels::ActivationDims, kernels::AddDims, kernels::UpsampleDims,
+                              kernels::UpConvolutionDims, kernels::PointwisePairDims, kernels::MaxPoolDims>;
 
 // One op, in the order of execution. Values are numbers into Steps::values.
 struct Step {
@@ -60,6 +62,8 @@ struct Step {
   int64_t k = 1, groups = 1, heads = 0;        // sides of the kernel; of channels; of attention
   Epilogue<std::optional<int>> epilogue = {};  // an activation's own is `after`; norm: where its parameters begin
   Epilogue<std::optional<int>> prologue = {};  // of a fused convolution; norm: the value of its norm_tables
+  Epilogue<std::optional<int>> between = {};   // of a pointwise_pair: of its first convolution
+  size_t second = 0;                           // of a pointwise_pair: where its second one's parameters begin
   bool moments = false;  // fused: a convolution sums the moments of its output, for the norm that is the next step
   StepDims dims = {};
   int64_t macs = 0;            // multiply-adds of convolutions and linear layers
@@ -93,10 +97,11 @@ struct Steps {
 
 // Fused, as plans run it. What follows a convolution and needs nothing but its output (a batch norm, an activation, an
 // addition) is its epilogue; it sums the statistics of an instance norm; what the norm then does is left to a 1x1
-// convolution that alone reads it (norm_tables: [N, 3, C], to read through). Parts of a concat are written where they
-// end up. All but those sums have the same bits. A convolution behind an upsampling is one op, which mixes channels
-// before it doubles pixels; another provider's convolutions know no such thing: `without_up` leaves it out.
-enum class Fused : uint8_t { no, without_up, yes };
+// convolution that alone reads it (norm_tables: [N, 3, C], to read through). Two convolutions of one tap are one op,
+// which keeps what lies between in the cache. Parts of a concat are written where they end up. All but those sums have
+// the same bits. A convolution behind an upsampling is one op, which mixes channels before it doubles pixels; another
+// provider's convolutions know neither: `shared` is what they have in common with ours.
+enum class Fused : uint8_t { no, shared, yes };
 // For inputs of shape x [N, D, H, W, in_channels]. Throws Error{usage} where x does not fit.
 Steps steps_of(const Config& config, const Shape& x, Fused fused = Fused::no);
 // Every parameter and buffer with its checkpoint name, in the order of the steps: 372 tensors in the default 2D

@@ -9,6 +9,7 @@
 #include "kernels/activation/activation.h"
 #include "kernels/add/add.h"
 #include "kernels/channel_norm/channel_norm.h"
+#include "kernels/convolution/pointwise_pair.h"
 #include "kernels/convolution/reference.h"
 #include "tests/support/moments.h"
 #include "tests/support/testing.h"
@@ -289,6 +290,48 @@ TEST_CASE("convolution: the moments that a row sums are those of what it stores"
       CHECK(max_difference(got.variance, want_of_y.variance) < 1e-5 * max_magnitude(want_of_y.variance));
     }
   }
+}
+
+TEST_CASE("convolution: a pair of one tap each has the bits of the two one by one") {
+  for (const Isa isa : isas())
+    for (const Precision precision : {Precision::f32, Precision::bf16_pairs, Precision::bf16_tiles})
+      for (const Shape& s : {Shape{2, 3, 7, 11, 20}, Shape{1, 1, 16, 24, 16}, Shape{1, 1, 1, 1, 3}}) {
+        if (precision != Precision::f32 && (isa != Isa::avx512 || !supported(precision))) continue;
+        CAPTURE(std::string(name_of(isa)));
+        CAPTURE(std::string(name_of(precision)));
+        CAPTURE(s);
+        Context context({.threads = 3, .isa = isa, .precision = precision});
+        const Context::Scope scope(context);
+        const int64_t between = 37, cout = 18, cin = s.channels();
+        const Tensor x = randn(s, 1, DType::f32), w1 = randn({between, cin}, 2, DType::f32),
+                     w2 = randn({cout, between}, 3, DType::f32), b1 = randn({between}, 4, DType::f32),
+                     b2 = randn({cout}, 5, DType::f32), norm = randn({3, between}, 6, DType::f32),
+                     residual = randn(s.with_channels(cout), 7, DType::f32);
+        const kernels::Epilogue<kernels::Strided<float>> first{
+            kernels::Activation::none, kernels::Activation::gelu, {b1.data<float>()}, {norm.data<float>(), between}},
+            second{kernels::Activation::gelu,
+                   kernels::Activation::silu,
+                   {b2.data<float>()},
+                   {},
+                   {residual.data<float>(), cout}};
+        const Tensor hidden = Tensor::empty(s.with_channels(between)), want = Tensor::empty(s.with_channels(cout)),
+                     got = Tensor::empty(want.shape());
+        const kernels::PointwisePairDims d{kernels::convolution_dims("test", x, w1, 1, hidden),
+                                           kernels::convolution_dims("test", hidden, w2, 1, want)};
+        const auto one = [&](const ConvolutionDims& of, const Tensor& from, const Tensor& w, const auto& epilogue,
+                             const Tensor& into) {
+          kernels::pack_and_run<float>(kernels::prepare(of, kernels::Rounding::bf16, context), from.data<float>(),
+                                       kernels::forward_weights<float>(of, w.data<float>()), {.epilogue = epilogue},
+                                       into.data<float>());
+        };
+        one(d.first, x, w1, first, hidden);
+        one(d.second, hidden, w2, second, want);
+        const kernels::PreparedPointwisePair p = kernels::prepare(d, kernels::Rounding::bf16, context);
+        const Tensor packed = Tensor::empty({p.packed_bytes / 4}), scratch = Tensor::empty({p.scratch_bytes / 4});
+        kernels::pack(p, w1.data<float>(), w2.data<float>(), packed.data<float>());
+        kernels::run(p, x.data<float>(), packed.data<float>(), first, second, got.data<float>(), scratch.data<float>());
+        CHECK(max_difference(got, want) == 0);
+      }
 }
 
 TEST_CASE("convolution: any number of threads gives the same bits") {

@@ -68,7 +68,7 @@ TEST_CASE("steps: every value is written once, read later, and its memory is not
 
 TEST_CASE("steps: fused ones do the same work with the same parameters in the same order, in fewer steps") {
   for (const char* name : {"2d", "3d", "3d-l2"})
-    for (const Fused how : {Fused::without_up, Fused::yes}) {
+    for (const Fused how : {Fused::shared, Fused::yes}) {
       CAPTURE(std::string(name));
       const Config config = Config::named(name);
       const Shape x{2, config.rank == 3 ? 32 : 1, 32, 64, config.in_channels};
@@ -91,6 +91,7 @@ TEST_CASE("steps: fused ones do the same work with the same parameters in the sa
       CHECK(count(plain, Op::upsample) == 4);
       CHECK(count(fused, Op::upsample) == (how == Fused::yes ? 0 : 4));
       CHECK(count(fused, Op::up_convolution) == (how == Fused::yes ? 4 : 0));
+      CHECK((count(fused, Op::pointwise_pair) > 0) == (how == Fused::yes));
       CHECK(fused.shape_of(fused.output) == plain.shape_of(plain.output));
       // A part of a concat lies inside of it, and nothing is read after its memory may be another's.
       for (size_t i = 0; i < fused.steps.size(); ++i)
