@@ -47,7 +47,7 @@ Roofline measure_roofline() {
     context.parallel(threads, [&](int64_t t, int) { sums[static_cast<size_t>(t)] += row.run(rounds * times); });
   });
   constexpr int64_t bytes = 64 << 20, pieces = 64;  // of each; larger than caches
-  const Scratch memory(context.allocator(), 2 * bytes);
+  const Scratch memory(context.memory(), 2 * bytes);
   char* const from = memory.as<char>();
   context.parallel(pieces,
                    [&](int64_t p, int) { std::memset(from + p * (2 * bytes / pieces), 1, 2 * bytes / pieces); });
