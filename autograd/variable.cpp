@@ -49,6 +49,7 @@ struct Variable::Node {
   // The first `count` saved tensors. Throws Error{internal} where one was written to since.
   std::vector<Tensor> load(size_t count) const {
     std::vector<Tensor> tensors;
+    tensors.reserve(count);
     for (size_t i = 0; i < count; ++i) {
       check(saved[i].tensor_.version() == saved[i].version_, ErrorKind::internal, "[backward] ", op, ": saved tensor ",
             i, " was written to in place after forward");
@@ -132,6 +133,7 @@ Variable Variable::from_op(const char* op, Tensor value, std::vector<Variable> i
   Node& node = *result.node_;
   node.op = op;
   node.sequence = next_sequence.fetch_add(1, std::memory_order_relaxed);
+  node.inputs.reserve(inputs.size());
   for (Variable& input : inputs) node.inputs.push_back(std::move(input.node_));
   node.for_backward = saved.size();
   node.saved = std::move(saved);
