@@ -4,6 +4,7 @@
 #include <atomic>
 #include <queue>
 #include <unordered_set>
+#include <utility>
 
 #include "core/error.h"
 #include "kernels/add/add.h"
@@ -222,7 +223,10 @@ void backward(const Variable& root, const Tensor& seed) {
     }
     if (dy.defined()) {
       Grads grads(*node);
-      node->backward(node->load(node->for_backward), dy, grads);
+      std::vector<Tensor> saved = node->load(node->for_backward);
+      node->saved.clear();
+      const Backward op = std::exchange(node->backward, nullptr);
+      op(saved, dy, grads);
     }
     for (const std::shared_ptr<Node>& input : node->inputs)
       if (input && input->requires_grad && input->op != nullptr && seen.insert(input->sequence).second)
