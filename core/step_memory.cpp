@@ -23,6 +23,7 @@ void StepMemory::begin(const Shape& kind) {
     if (records_.size() == kMostRecords) records_.erase(records_.begin());
     records_.push_back({.kind = kind});
     drop_arena();
+    host_->trim();  // small blocks are not made of what was large
     state_ = State::writing;
   } else {
     std::rotate(found, found + 1, records_.end());
