@@ -9,20 +9,22 @@ Variable depthwise(const Variable& x, const Variable& weight, const Variable& bi
   kernels::depthwise_forward(x.value(), weight.value(), bias.value(), y);
   // dx = dy * turned weight; dweight, dbias: sums over all pixels
   return Variable::from_op("depthwise", y, {x, weight, bias}, {x, weight.value()},
-                           [](std::span<const Tensor> saved, const Tensor& dy, Grads& grads) {
-                             const Tensor &image = saved[0], &kernel = saved[1];
-                             if (grads.wants(0)) {
-                               const Tensor dx = Tensor::empty(image.shape(), dy.dtype());
-                               kernels::depthwise_data_gradient(dy, kernel, dx);
-                               grads.put(0, dx);
+                           [](std::span<Tensor> saved, const Tensor& dy, Grads& grads) {
+                             const Tensor& kernel = saved[1];
+                             const Shape shape = saved[0].shape();
+                             if (grads.wants(1) || grads.wants(2)) {
+                               const Tensor dweight = Tensor::empty(kernel.shape(), dy.dtype());
+                               const Tensor dbias =
+                                   grads.wants(2) ? Tensor::empty({shape.channels()}, dy.dtype()) : Tensor();
+                               kernels::depthwise_weight_gradient(saved[0], dy, dweight, dbias);
+                               grads.put(1, dweight);
+                               grads.put(2, dbias);
                              }
-                             if (!grads.wants(1) && !grads.wants(2)) return;
-                             const Tensor dweight = Tensor::empty(kernel.shape(), dy.dtype());
-                             const Tensor dbias =
-                                 grads.wants(2) ? Tensor::empty({image.shape().channels()}, dy.dtype()) : Tensor();
-                             kernels::depthwise_weight_gradient(image, dy, dweight, dbias);
-                             grads.put(1, dweight);
-                             grads.put(2, dbias);
+                             saved[0] = {};  // dx takes its place
+                             if (!grads.wants(0)) return;
+                             const Tensor dx = Tensor::empty(shape, dy.dtype());
+                             kernels::depthwise_data_gradient(dy, kernel, dx);
+                             grads.put(0, dx);
                            });
 }
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <queue>
 #include <unordered_set>
+#include <utility>
 
 #include "core/error.h"
 #include "kernels/add/add.h"
@@ -49,6 +50,7 @@ struct Variable::Node {
   // The first `count` saved tensors. Throws Error{internal} where one was written to since.
   std::vector<Tensor> load(size_t count) const {
     std::vector<Tensor> tensors;
+    tensors.reserve(count);
     for (size_t i = 0; i < count; ++i) {
       check(saved[i].tensor_.version() == saved[i].version_, ErrorKind::internal, "[backward] ", op, ": saved tensor ",
             i, " was written to in place after forward");
@@ -132,6 +134,7 @@ Variable Variable::from_op(const char* op, Tensor value, std::vector<Variable> i
   Node& node = *result.node_;
   node.op = op;
   node.sequence = next_sequence.fetch_add(1, std::memory_order_relaxed);
+  node.inputs.reserve(inputs.size());
   for (Variable& input : inputs) node.inputs.push_back(std::move(input.node_));
   node.for_backward = saved.size();
   node.saved = std::move(saved);
@@ -220,7 +223,10 @@ void backward(const Variable& root, const Tensor& seed) {
     }
     if (dy.defined()) {
       Grads grads(*node);
-      node->backward(node->load(node->for_backward), dy, grads);
+      std::vector<Tensor> saved = node->load(node->for_backward);
+      node->saved.clear();
+      const Backward op = std::exchange(node->backward, nullptr);
+      op(saved, dy, grads);
     }
     for (const std::shared_ptr<Node>& input : node->inputs)
       if (input && input->requires_grad && input->op != nullptr && seen.insert(input->sequence).second)

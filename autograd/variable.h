@@ -13,8 +13,9 @@ namespace lgms::autograd {
 class Grads;
 class Saved;
 // The backward half of an op: from what forward saved and dy = dL/dy, put dL/d(input i) with grads.put(i, ...).
-// Closures capture numbers, never tensors, so that the saved list is all that is alive.
-using Backward = std::function<void(std::span<const Tensor> saved, const Tensor& dy, Grads& grads)>;
+// Closures capture numbers, never tensors, so that the saved list is all that is alive; it is the closure's, which may
+// let go of a tensor before it makes another one.
+using Backward = std::function<void(std::span<Tensor> saved, const Tensor& dy, Grads& grads)>;
 // Makes the value of an op again, bit for bit, from what the op saved and then what it saved for this.
 using Remake = std::function<Tensor(std::span<const Tensor> saved)>;
 

@@ -7,6 +7,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "core/error.h"
 
@@ -178,6 +181,9 @@ void HostAllocator::trim() noexcept {
   const std::lock_guard lock(mutex_);
   drop_cached(0);
   cached_.clear();
+#ifdef __GLIBC__
+  malloc_trim(0);  // which keeps the small ones else
+#endif
 }
 
 int64_t HostAllocator::in_use() const {

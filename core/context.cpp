@@ -9,6 +9,7 @@ namespace lgms {
 namespace {
 
 thread_local Context* current_context = nullptr;
+thread_local const Context::MemoryScope* current_memory = nullptr;
 
 Isa isa_from_environment() {
   const char* name = std::getenv("LGMS_ISA");
@@ -44,8 +45,21 @@ Context::Context(ContextOptions options)
   if (!options_.executor) pool_ = std::make_unique<ThreadPool>(threads_);
 }
 
-std::shared_ptr<Allocator> Context::allocator(Device device) const {
-  if (device == Device::cpu) return allocator_;
+Context::MemoryScope::MemoryScope(const Context& context, std::shared_ptr<Allocator> memory)
+    : context_(context), memory_(std::move(memory)), before_(current_memory) {
+  current_memory = this;
+}
+Context::MemoryScope::~MemoryScope() { current_memory = before_; }
+
+std::shared_ptr<Allocator> Context::memory() const {
+  const MemoryScope* scope = current_memory;
+  while (scope != nullptr && &scope->context_ != this) scope = scope->before_;
+  if (scope == nullptr) return allocator_;
+  return scope->memory_;
+}
+
+std::shared_ptr<Allocator> Context::memory(Device device) const {
+  if (device == Device::cpu) return memory();
   check(device == this->device(), ErrorKind::device, "[context] device: expected cpu",
         options_.device ? text(" or ", this->device()) : "", ", got ", device);
   return options_.device;

@@ -61,6 +61,21 @@ class Context {
     Context* before_;
   };
 
+  // Another place for what this thread makes on the host in a context, until the scope ends. Scopes nest.
+  class MemoryScope {
+   public:
+    MemoryScope(const Context& context, std::shared_ptr<Allocator> memory);
+    ~MemoryScope();
+    MemoryScope(const MemoryScope&) = delete;
+    MemoryScope& operator=(const MemoryScope&) = delete;
+
+   private:
+    friend class Context;
+    const Context& context_;
+    std::shared_ptr<Allocator> memory_;
+    const MemoryScope* before_;
+  };
+
   int threads() const { return threads_; }
   Isa isa() const { return isa_; }
   Provider provider() const { return provider_; }
@@ -69,10 +84,12 @@ class Context {
   std::string arithmetic() const;
   // Where tensors are made.
   Device device() const { return options_.device ? options_.device->device() : Device::cpu; }
-  // Memory of the host, which scratch of host rows is too; or of either.
+  // Memory of the host, and its account.
   const std::shared_ptr<HostAllocator>& allocator() const { return allocator_; }
-  // Throws Error{device} where it is neither the host's nor the context's.
-  std::shared_ptr<Allocator> allocator(Device device) const;
+  // Where this thread makes what is the host's, scratch of host rows too: there, or where a MemoryScope says.
+  std::shared_ptr<Allocator> memory() const;
+  // The same, or the memory of the context's device. Throws Error{device} where it is neither.
+  std::shared_ptr<Allocator> memory(Device device) const;
   StopToken& stop() { return stop_; }
   void log(std::string_view line) const {
     if (options_.log) options_.log(line);

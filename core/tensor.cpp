@@ -11,7 +11,7 @@ namespace lgms {
 class Storage {
  public:
   Storage(Device device, int64_t bytes)
-      : allocator_(Context::current().allocator(device)), bytes_(bytes), data_(allocator_->allocate(bytes)) {}
+      : allocator_(Context::current().memory(device)), bytes_(bytes), data_(allocator_->allocate(bytes)) {}
   ~Storage() { allocator_->release(data_, bytes_); }
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -169,7 +169,7 @@ void Tensor::fill(double value) const {
   const MemoryRows rows = is_dense() ? MemoryRows{1, numel() * size} : MemoryRows{this->rows(), channels() * size};
   with_type(dtype_, [&](auto zero) {
     const auto element = static_cast<decltype(zero)>(value);
-    Context::current().allocator(device_)->fill(data_, row_stride_ * size, rows, &element, size);
+    Context::current().memory(device_)->fill(data_, row_stride_ * size, rows, &element, size);
   });
 }
 
@@ -190,7 +190,7 @@ void copy(const TensorView& source, const TensorView& destination) {
   const auto* from = static_cast<const char*>(source.memory());
   auto* into = static_cast<char*>(destination.memory());
   const Device device = source.device() == Device::cpu ? destination.device() : source.device();
-  const std::shared_ptr<Allocator> memory = Context::current().allocator(device);
+  const std::shared_ptr<Allocator> memory = Context::current().memory(device);
   if (device != Device::cpu) return memory->copy(from, from_stride, into, into_stride, all);
   parallel_ranges(all.rows, 1 + 65536 / all.bytes, [&](int64_t first, int64_t last, int) {
     memory->copy(from + first * from_stride, from_stride, into + first * into_stride, into_stride,

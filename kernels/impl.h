@@ -85,7 +85,7 @@ int64_t aligned_bytes(int64_t elements) {
 // else. The tensor call of every op holds one after its checks.
 class HostRows {
  public:
-  explicit HostRows(Device device) : memory_(Context::current().allocator(device)) { memory_->open(); }
+  explicit HostRows(Device device) : memory_(Context::current().memory(device)) { memory_->open(); }
   ~HostRows() { memory_->close(); }
   HostRows(const HostRows&) = delete;
   HostRows& operator=(const HostRows&) = delete;

@@ -52,9 +52,12 @@ typename B::Value up(B& b, const std::string& name, typename B::Value x, int64_t
 template <class B>
 typename B::Value fuse(B& b, const std::string& name, typename B::Value x, int64_t cout) {
   const Epilogue<typename B::Value> gelu{.before = Activation::gelu};
-  x = b.norm(name + ".conv.2", b.convolution(name + ".conv.0", x, b.channels(x), 3, 2, true), gelu);
-  x = b.norm(name + ".conv.5", b.convolution(name + ".conv.3", x, 4 * cout, 1, 1, true), gelu);
-  return b.norm(name + ".conv.8", b.convolution(name + ".conv.6", x, cout, 1, 1, true), gelu);
+  x = b.convolution(name + ".conv.0", x, b.channels(x), 3, 2, true);
+  x = b.norm(name + ".conv.2", std::move(x), gelu);
+  x = b.convolution(name + ".conv.3", x, 4 * cout, 1, 1, true);
+  x = b.norm(name + ".conv.5", std::move(x), gelu);
+  x = b.convolution(name + ".conv.6", x, cout, 1, 1, true);
+  return b.norm(name + ".conv.8", std::move(x), gelu);
 }
 
 // Local multi-scale block (CMUNeXt_new.py CMUNeXtBlock_MK_resiual2).

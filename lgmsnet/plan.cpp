@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/arena.h"
 #include "core/context.h"
 #include "core/error.h"
 
@@ -99,34 +100,6 @@ int64_t moments_bytes(const Steps& list, const Step& step, const PreparedStep& p
   return step.moments ? aligned_bytes<float>(y[0] * blocks_of(prepared) * 3 * y.channels()) : 0;
 }
 
-// Bytes [offset, offset + bytes) of the arena for steps first to last.
-struct Room {
-  int first, last;
-  int64_t bytes;
-  int64_t* offset;
-};
-
-// In this order, each where it is lowest beside those that live with it.
-int64_t place(const std::vector<Room>& rooms) {
-  int64_t all = 0;
-  std::vector<const Room*> placed, beside;
-  for (const Room& room : rooms) {
-    beside.clear();
-    for (const Room* other : placed)
-      if (other->first <= room.last && room.first <= other->last) beside.push_back(other);
-    std::sort(beside.begin(), beside.end(), [](const Room* a, const Room* b) { return *a->offset < *b->offset; });
-    int64_t at = 0;
-    for (const Room* other : beside) {
-      if (*other->offset - at >= room.bytes) break;
-      at = std::max(at, *other->offset + other->bytes);
-    }
-    *room.offset = at;
-    all = std::max(all, at + room.bytes);
-    placed.push_back(&room);
-  }
-  return all;
-}
-
 }  // namespace
 
 Arena arena_of(const Steps& list, const std::vector<PreparedStep>& prepared) {
@@ -154,16 +127,7 @@ Arena arena_of(const Steps& list, const std::vector<PreparedStep>& prepared) {
     for (const Room& room : rooms) alive += room.first <= i && i <= room.last ? room.bytes : 0;
     arena.least = std::max(arena.least, alive);
   }
-  // The large first, or those that are large for long: whichever takes less.
-  const auto by = [&](auto weight) {
-    std::stable_sort(rooms.begin(), rooms.end(), [&](const Room& a, const Room& b) { return weight(a) > weight(b); });
-    return place(rooms);
-  };
-  const auto bytes = [](const Room& room) { return room.bytes; };
-  const auto area = [](const Room& room) { return static_cast<double>(room.bytes) * (room.last + 1 - room.first); };
-  const int64_t first = by(area);
-  arena.bytes = by(bytes);
-  if (first < arena.bytes) arena.bytes = by(area);
+  arena.bytes = place(rooms);
   return arena;
 }
 

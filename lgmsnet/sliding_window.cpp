@@ -54,7 +54,7 @@ class Ring {
     const int64_t depth = p.patch[0], height = p.patch[1], width = p.patch[2];
     const auto softmax = kernels::pick(kernels::softmax_forward_impls(), Context::current(), Device::cpu).run;
     Context& context = Context::current();
-    const Scratch lines(context.allocator(), context.threads() * width * k_ * int64_t{sizeof(float)});
+    const Scratch lines(context.memory(), context.threads() * width * k_ * int64_t{sizeof(float)});
     // The part of the window that is volume, not padding.
     Size3 first, last;
     for (size_t a = 0; a < 3; ++a) {

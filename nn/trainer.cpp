@@ -82,13 +82,15 @@ void Trainer::read_metrics() {
 void Trainer::run() {
   started_ = now();
   if (at_.step == 0) save();
+  const auto memory = std::make_shared<StepMemory>(Context::current().allocator());
   while (at_.epoch < options_.epochs) {
-    train_epoch();
+    train_epoch(memory);
+    memory->give_back();  // for validation
     finish_epoch();
   }
 }
 
-void Trainer::train_epoch() {
+void Trainer::train_epoch(const std::shared_ptr<StepMemory>& memory) {
   Loader loader(task_.data, task_.prepare,
                 {.batch = options_.batch,
                  .training = true,
@@ -100,7 +102,7 @@ void Trainer::train_epoch() {
     std::optional<Batch> batch;
     stoppable([&] { batch = loader.next(); });
     if (!batch) break;
-    at_.loss_sum += train_step(*batch);
+    at_.loss_sum += train_step(*batch, memory);
     ++at_.batch;
     ++at_.step;
     ++session_steps_;
@@ -110,8 +112,9 @@ void Trainer::train_epoch() {
   waited_ += loader.seconds_waited();
 }
 
-double Trainer::train_step(const Batch& batch) {
-  task_.store.clear_grads();
+double Trainer::train_step(const Batch& batch, const std::shared_ptr<StepMemory>& memory) {
+  task_.store.clear_grads();  // of a step that did not end
+  const StepMemory::Step step(memory, batch.images.shape());
   const Tensor images = on_device(batch.images), targets = on_device(batch.targets);
   const int64_t n = images.shape()[0], parts = std::min(options_.accumulate, n);
   double value = 0;
@@ -125,6 +128,7 @@ double Trainer::train_step(const Batch& batch) {
     autograd::backward(loss, Tensor::full(loss.shape(), share, loss.value().dtype()));
   }
   task_.optimizer.step(task_.rate(at_.step));
+  task_.store.clear_grads();
   return value;
 }
 
@@ -135,7 +139,6 @@ void Trainer::expect_finite(double value) const {
 }
 
 void Trainer::finish_epoch() {
-  task_.store.clear_grads();  // memory for validation
   if (!course().validates(at_.epoch + 1)) {
     at_ = {at_.epoch + 1, 0, at_.step, 0, at_.best, at_.best_epoch};
     save();

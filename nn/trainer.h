@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "autograd/variable.h"
+#include "core/step_memory.h"
 #include "nn/checkpoint.h"
 #include "nn/data/loader.h"
 #include "nn/optimizer.h"
@@ -82,8 +83,8 @@ class Trainer {
  private:
   Course course() const { return {options_.epochs, batches(), options_.validate_every}; }
   void read_metrics();
-  void train_epoch();
-  double train_step(const Batch& batch);
+  void train_epoch(const std::shared_ptr<StepMemory>& memory);
+  double train_step(const Batch& batch, const std::shared_ptr<StepMemory>& memory);
   void expect_finite(double loss) const;
   void finish_epoch();
   void report(double waited) const;

@@ -225,7 +225,7 @@ TEST_CASE("context: numbers of threads that there cannot be are refused, with an
       CHECK(error_of([&] { const Context context(options); }) ==
             text("[context] threads: expected 0 to 1024, got ", threads));
     }
-  CHECK(error_of([] { Context::current().allocator(Device::cuda); }) == "[context] device: expected cpu, got cuda");
+  CHECK(error_of([] { Context::current().memory(Device::cuda); }) == "[context] device: expected cpu, got cuda");
 }
 
 TEST_CASE("context: an instruction set that the CPU lacks, or no such name, is an error") {

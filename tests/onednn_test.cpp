@@ -82,9 +82,9 @@ TEST_CASE("onednn: forward, data and weight gradient of every kind of convolutio
       const Shape out = c.x.with_channels(c.cout), ws = weight_shape(c);
       const Tensor x = randn(c.x, 1, DType::f32, pad), dy = randn(out, 2, DType::f32, 2 * pad);
       const Tensor w = randn(ws, 3, DType::f32), b = randn({c.cout}, 4, DType::f32);
-      CHECK(std::string(kernels::prepare(
-                            {c.x[0], c.x[1], c.x[2], c.x[3], c.x[4], c.cout, c.groups, 1, 1, 1, x.row_stride(), c.cout},
-                            kernels::Rounding::transformed, Context::current())
+      CHECK(std::string(kernels::prepare(kernels::ConvolutionDims{c.x[0], c.x[1], c.x[2], c.x[3], c.x[4], c.cout,
+                                                                  c.groups, 1, 1, 1, x.row_stride(), c.cout},
+                                         kernels::Rounding::transformed, Context::current())
                             .row->name) == "onednn");
       const auto run = [&](DType type, int64_t apart) {
         Passes p{padded(out, type, apart), padded(c.x, type, apart), Tensor::full(ws, 7, type),

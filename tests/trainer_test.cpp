@@ -150,6 +150,52 @@ TEST_CASE("trainer: the same bits for 1, 2 and 3 threads") {
   }
 }
 
+TEST_CASE("trainer: a step asks the host's allocator for nothing once an epoch had steps of its shape") {
+  for (int64_t accumulate : {1, 2}) {
+    Context context;
+    const Context::Scope scope(context);
+    HostAllocator& host = *context.allocator();
+    const testing::Folder folder;
+    TinyRun run(folder.path());
+    run.options.accumulate = accumulate;
+    Trainer trainer({run.store, run.optimizer, run.train, prepare, run.forward, run.loss, [](int64_t) { return 0.01; },
+                     [&] { return validate_masks(run.forward, run.loss, run.val, prepare, kBatch); }},
+                    run.options);
+    int64_t before = 0;
+    trainer.on_step = [&](const StepReport& r) {
+      if (r.epoch > 1 && r.batch > 1) CHECK(host.peak() == before);  // the first one takes the arena
+      host.reset_peak();
+      before = host.in_use();
+    };
+    trainer.on_epoch = [&](const Table& t, bool) {
+      if (t.rows.size() > 1) CHECK(host.in_use() < before);  // validation may have the arena's memory
+    };
+    trainer.run();
+  }
+}
+
+TEST_CASE("trainer: a run that was thrown out of a step goes on with the same bits") {
+  const io::Bytes want = undisturbed();
+  for (int64_t step : {0, 1, 3, 5, 11}) {
+    const testing::Folder folder;
+    TinyRun run(folder.path());
+    Trainer trainer({run.store, run.optimizer, run.train, prepare,
+                     [&, once = true](const Tensor& x, bool training) mutable {
+                       if (training && run.optimizer.steps() == step && std::exchange(once, false)) {
+                         const Tensor other = x.clone();  // no other step has a block here
+                         fail(ErrorKind::device, "no more");
+                       }
+                       return run.forward(x, training);
+                     },
+                     run.loss, [](int64_t s) { return poly_rate(0.1, s, kEpochs * 4); },
+                     [&] { return validate_masks(run.forward, run.loss, run.val, prepare, kBatch); }},
+                    run.options);
+    CHECK(testing::error_of([&] { trainer.run(); }) == "no more");
+    trainer.run();
+    CHECK(bytes_of(trainer.checkpoint_path()) == want);
+  }
+}
+
 TEST_CASE("trainer: a run that is killed again and again ends with the bits of one that is not") {
   const io::Bytes want = undisturbed();
   for (uint64_t seed = 0; seed < 4; ++seed) {

@@ -118,6 +118,25 @@ TEST_CASE("autograd: a value that can be made again is not kept, and the gradien
         "[backward] activation: saved tensor 0 was written to in place after forward");
 }
 
+TEST_CASE("autograd: a value that is made again is gone before its gradient is there") {
+  Context context;
+  const Context::Scope scope(context);
+  const Variable x(Tensor::zeros({1, 1, 64, 64, 64}), true), weight(Tensor::zeros({1, 64}), true);
+  const Variable y = linear(concat(std::array{x}), weight, {});
+  const int64_t before = context.allocator()->in_use();
+  context.allocator()->reset_peak();
+  backward(y, Tensor::full(y.shape(), 1));
+  CHECK(context.allocator()->peak() - before < x.value().storage_bytes() * 3 / 2);
+}
+
+TEST_CASE("autograd: a graph whose gradient failed is not walked again") {
+  const Variable x(Tensor::zeros({2}), true);
+  const Variable y = Variable::from_op("fails", Tensor::zeros({}), {x}, {x.value()},
+                                       [](std::span<Tensor>, const Tensor&, Grads&) { fail(ErrorKind::device, "no"); });
+  CHECK(error_of([&] { backward(y); }) == "no");
+  CHECK(error_of([&] { backward(y); }).starts_with("[backward] fails: expected a graph that was not walked before"));
+}
+
 TEST_CASE("autograd: a checkpoint keeps its inputs, runs twice, and its gradients have the same bits") {
   int runs = 0, recomputed = 0;
   const auto segment = [&](std::span<const Variable> v) {

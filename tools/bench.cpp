@@ -12,6 +12,7 @@
 #include "core/io/safetensors.h"
 #include "core/process_memory.h"
 #include "core/rng.h"
+#include "core/step_memory.h"
 #include "core/transform/layout.h"
 #include "lgmsnet/model_file.h"
 #include "lgmsnet/training/lgmsnet.h"
@@ -65,19 +66,28 @@ class Workload {
     }
   }
 
-  // Logits of an inference, or logits and loss of a training step.
-  NamedTensors run(const Arguments& a) {
+  // Logits of an inference, or logits and loss of a training step that is no StepMemory's: they may outlive it.
+  NamedTensors outputs(const Arguments& a) {
     if (!a.train) return {{"logits", inference_.forward(input_)}};
-    net_.store().clear_grads();
-    const autograd::Variable logits = net_.forward(input_, true, {}, a.checkpointing);
-    const autograd::Variable loss =
-        net_.config().rank == 2 ? autograd::bce_dice_loss(logits, target_) : autograd::dice_ce_loss(logits, target_);
-    autograd::backward(loss);
     const bool flat = net_.config().rank == 2;
     if (!optimizer_ && flat) optimizer_.emplace(net_.store(), kernels::Sgd{});
     if (!optimizer_) optimizer_.emplace(net_.store(), kernels::AdamW{.weight_decay = 1e-5});
+    const autograd::Variable logits = net_.forward(input_, true, {}, a.checkpointing);
+    const autograd::Variable loss =
+        flat ? autograd::bce_dice_loss(logits, target_) : autograd::dice_ce_loss(logits, target_);
+    autograd::backward(loss);
     optimizer_->step(flat ? 0.02 : 1e-3);
+    net_.store().clear_grads();
     return {{"logits", logits.value()}, {"loss", loss.value().reshaped({})}};
+  }
+
+  void run(const Arguments& a) {
+    if (!a.train) {
+      outputs(a);
+      return;
+    }
+    const StepMemory::Step step(memory_, input_.shape());
+    outputs(a);
   }
 
   int rank() const { return net_.config().rank; }
@@ -95,6 +105,7 @@ class Workload {
   Inference inference_ = net_.inference();
   std::optional<nn::Optimizer> optimizer_;  // an inference has none
   Tensor input_, target_;
+  std::shared_ptr<StepMemory> memory_ = std::make_shared<StepMemory>(Context::current().allocator());
 };
 
 double timed(Workload& workload, const Arguments& a) {
@@ -154,7 +165,8 @@ void bench(const Arguments& a) {
     about_model(a.file, [&] { workload.emplace(io::read_safetensors(a.file), a.file); });
 
   // Finds out whether input and target fit the network.
-  NamedTensors first = a.file.empty() ? workload->run(a) : about_model(a.file, [&] { return workload->run(a); });
+  NamedTensors first =
+      a.file.empty() ? workload->outputs(a) : about_model(a.file, [&] { return workload->outputs(a); });
   if (!a.outputs.empty()) write_outputs(a.outputs, std::move(first), workload->rank());
   first.clear();
   if (a.profile || !a.trace.empty()) { return workload->profile(a); }

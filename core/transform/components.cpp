@@ -15,7 +15,7 @@ namespace {
 class Forest {
  public:
   Forest(const Tensor& labels, Neighbours neighbours)
-      : memory_(Context::current().allocator(), labels.numel() * int64_t{sizeof(int32_t)}),
+      : memory_(Context::current().memory(), labels.numel() * int64_t{sizeof(int32_t)}),
         parent_(memory_.as<int32_t>()) {
     const int64_t depth = labels.shape()[0], height = labels.shape()[1], width = labels.shape()[2];
     const uint8_t* const label = labels.data<uint8_t>();

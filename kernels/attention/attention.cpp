@@ -85,12 +85,12 @@ void attention_forward(const TensorView& qkv, int64_t heads, int rank, const Ten
   const Context& context = Context::current();
   const HostRows host(qkv.device());
   if (qkv.dtype() == DType::f64) {
-    const Scratch scratch(context.allocator(), scratch_bytes<double>(d, context));
+    const Scratch scratch(context.memory(), scratch_bytes<double>(d, context));
     in_parallel(d, attention_forward_reference<double>, scratch.as<double>(), qkv.data<double>(), y.data<double>(),
                 statistics.data<double>());
   } else {
     const PreparedAttention p = prepare(d, context, qkv.device());
-    const Scratch scratch(context.allocator(), p.scratch_bytes);
+    const Scratch scratch(context.memory(), p.scratch_bytes);
     run(p, qkv.data<float>(), y.data<float>(), statistics.data<float>(), scratch.as<float>());
   }
 }
@@ -105,7 +105,7 @@ void attention_backward(const TensorView& qkv, const TensorView& y, const Tensor
   const Context& context = Context::current();
   const HostRows host(qkv.device());
   const auto run_as = [&]<class T>(auto* run) {
-    const Scratch scratch(context.allocator(), scratch_bytes<T>(d, context));
+    const Scratch scratch(context.memory(), scratch_bytes<T>(d, context));
     in_parallel(d, run, scratch.template as<T>(), qkv.data<T>(), y.data<T>(), statistics.data<T>(), dy.data<T>(),
                 dqkv.data<T>());
   };

@@ -10,8 +10,7 @@ template <class T>
 void backward_sums(const TensorView& x, const TensorView& dy, Activation before, Activation after,
                    const TensorView& mean, const TensorView& rstd, const ChannelNormTables<T>& tables,
                    const ChannelNormWalk& walk, double* sums, double* products) {
-  const auto& allocator = Context::current().allocator();
-  const Scratch memory(allocator, walk.pieces() * 2 * walk.c * static_cast<int64_t>(sizeof(T)));
+  const Scratch memory(Context::current().memory(), walk.pieces() * 2 * walk.c * static_cast<int64_t>(sizeof(T)));
   T* partials = memory.as<T>();
   const auto& run = kernels_of<T>(x.device());
   walk.run([&](int64_t piece, int64_t image, int64_t first, int64_t rows) {
@@ -78,7 +77,7 @@ void backward(const TensorView& x, const TensorView& dy, const NormSets& sets, c
   const ChannelNormWalk walk(whole.n, whole.s, whole.c,
                              x.is_dense() && dy.is_dense() && (!dx.defined() || dx.is_dense()));
   const int64_t n = walk.n, c = x.channels(), s = walk.s * walk.join;
-  const Scratch memory(Context::current().allocator(), ChannelNormTables<T>::bytes(mean.shape()[0], walk));
+  const Scratch memory(Context::current().memory(), ChannelNormTables<T>::bytes(mean.shape()[0], walk));
   const ChannelNormTables<T> tables{memory.as<T>(), mean.shape()[0], c, walk.join};
   const T* g = data_or_null<T>(gamma);
   tables.fill(mean.data<double>(), rstd.data<double>(), g, data_or_null<T>(beta));

@@ -118,7 +118,7 @@ void channel_norm_forward(const TensorView& x, const TensorView& mean, const Ten
   const NormDims d = norm_dims(x, y, epilogue.residual, epilogue.before, epilogue.after, {1, mean.shape()[0] == 1});
   const HostRows host(x.device());
   const auto run_as = [&]<class T>(const ChannelNormKernels<T>& kernels) {
-    const Scratch scratch(Context::current().allocator(), apply_bytes<T>(d));
+    const Scratch scratch(Context::current().memory(), apply_bytes<T>(d));
     apply(d, x.data<T>(), mean.data<double>(), rstd.data<double>(), data_or_null<T>(gamma), data_or_null<T>(beta),
           data_or_null<T>(epilogue.residual), y.data<T>(), scratch.as<void>(), kernels);
   };

@@ -129,7 +129,7 @@ void channel_norm_statistics(const TensorView& x, Activation before, const NormS
   const NormDims d = norm_dims(x, x, {}, before, Activation::none, sets);
   const HostRows host(x.device());
   const auto run_as = [&]<class T>(const ChannelNormKernels<T>& kernels) {
-    const Scratch scratch(Context::current().allocator(), norm_statistics_bytes<T>(d));
+    const Scratch scratch(Context::current().memory(), norm_statistics_bytes<T>(d));
     norm_statistics(d, x.data<T>(), mean.data<double>(), variance.data<double>(), scratch.as<void>(), kernels);
   };
   if (x.dtype() == DType::f64)

@@ -102,7 +102,7 @@ void run(const PreparedConvolution<T>& p, const T* x, const T* packed, const Fus
 template <class T>
 void pack_and_run(const PreparedConvolution<T>& p, const T* x, const ConvolutionWeights<T>& weights,
                   const Fusing<T>& fusing, T* y) {
-  const Scratch memory(Context::current().allocator(), p.bytes());
+  const Scratch memory(Context::current().memory(), p.bytes());
   T* const packed = memory.as<T>();
   pack(p, weights, packed);
   run<T>(p, x, packed, fusing, y, packed + p.packed_bytes / int64_t{sizeof(T)});

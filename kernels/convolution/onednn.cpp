@@ -207,7 +207,7 @@ void convolution_weight_gradient_onednn(const ConvolutionDims& d, const float* x
   if (dbias) std::fill_n(dbias, d.cout, 0.f);
   if (d.rows() == 0 || d.cin == 0 || d.cout == 0) return;
   onednn::call([&] {
-    const Scratch scratch(Context::current().allocator(), convolution_onednn_scratch_size(d) * int64_t{sizeof(float)});
+    const Scratch scratch(Context::current().memory(), convolution_onednn_scratch_size(d) * int64_t{sizeof(float)});
     float* next = scratch.as<float>();
     const auto dense = [&](const float* data, int64_t c, int64_t ld) -> const float* {
       if (ld == c) return data;

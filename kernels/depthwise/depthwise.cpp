@@ -78,13 +78,13 @@ void forward(const DepthwiseDims& d, const TensorView& x, const TensorView& weig
   const Context& context = Context::current();
   const HostRows host(x.device());
   if (x.dtype() == DType::f64) {
-    const Scratch packed(context.allocator(), packed_bytes<double>(d));
+    const Scratch packed(context.memory(), packed_bytes<double>(d));
     pack_weight(d, weight.data<double>(), turned, packed.as<double>());
     run_forward<double>(d, x.data<double>(), packed.as<const double>(), {.bias = {data_or_null<double>(bias)}},
                         y.data<double>(), depthwise_forward_reference<double>);
   } else {
     const PreparedDepthwise p = prepare(d, context, x.device());
-    const Scratch packed(context.allocator(), p.packed_bytes);
+    const Scratch packed(context.memory(), p.packed_bytes);
     pack(p, weight.data<float>(), turned, packed.as<float>());
     run(p, x.data<float>(), packed.as<const float>(), {.bias = {data_or_null<float>(bias)}}, y.data<float>());
   }
@@ -95,7 +95,7 @@ void run_weight_gradient(const DepthwiseDims& d, const TensorView& x, const Tens
                          const TensorView& dbias, DepthwiseWeightGradientOf<T>* run) {
   const int64_t taps = d.kd * d.kh * d.kw, size = (taps + 1) * d.c;
   const Blocks blocks = blocks_of(d.n * d.d * d.h, 1 + 65536 / std::max<int64_t>(1, d.w * d.c * taps), 64);
-  const Scratch scratch(Context::current().allocator(), blocks.count * size * size_of(x.dtype()));
+  const Scratch scratch(Context::current().memory(), blocks.count * size * size_of(x.dtype()));
   T* partials = scratch.as<T>();
   Context::current().parallel(blocks.count, [&](int64_t block, int) {
     run(d, blocks.first(block), blocks.last(block), x.data<T>(), dy.data<T>(), partials + block * size);

@@ -17,8 +17,7 @@ void depthwise_forward_onednn(const DepthwiseDims& d, int64_t, int64_t, const fl
   const ConvolutionDims c = grouped(d);
   if (c.rows() == 0 || c.cout == 0) return;
   const int64_t packed = aligned_bytes<float>(convolution_onednn_packed_size(c));
-  const Scratch memory(Context::current().allocator(),
-                       packed + aligned_bytes<float>(convolution_onednn_scratch_size(c)));
+  const Scratch memory(Context::current().memory(), packed + aligned_bytes<float>(convolution_onednn_scratch_size(c)));
   float* const weights = memory.as<float>();
   convolution_onednn_pack(c, 0, 1, {weight, 1, 1, 1, d.c}, weights);
   convolution_onednn(c, 0, 1, x, weights, {.epilogue = epilogue}, y, weights + packed / int64_t{sizeof(float)});

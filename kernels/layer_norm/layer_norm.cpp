@@ -49,7 +49,7 @@ void backward(const LayerNormDims& d, const TensorView& x, const TensorView& gam
               const TensorView& dx, const TensorView& dgamma, const TensorView& dbeta, Run* run) {
   Context& context = Context::current();
   const Blocks blocks = blocks_of(d.rows, grain(d.c), 64);
-  const Scratch scratch(context.allocator(), blocks.count * 2 * d.c * static_cast<int64_t>(sizeof(T)));
+  const Scratch scratch(context.memory(), blocks.count * 2 * d.c * static_cast<int64_t>(sizeof(T)));
   T* const sums = scratch.as<T>();
   context.parallel(blocks.count, [&](int64_t block, int) {
     LayerNormDims range = d;

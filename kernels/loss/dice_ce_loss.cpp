@@ -29,7 +29,7 @@ void expect_classes(const TensorView& x, const int64_t* labels) {
 template <class T, class Body>
 void over_blocks(const TensorView& x, const Body& body) {
   Context& context = Context::current();
-  const Scratch scratch(context.allocator(), context.threads() * 4 * x.channels() * static_cast<int64_t>(sizeof(T)));
+  const Scratch scratch(context.memory(), context.threads() * 4 * x.channels() * static_cast<int64_t>(sizeof(T)));
   const Blocks blocks = blocks_per_image(x);
   context.parallel(x.shape()[0] * blocks.count, [&](int64_t piece, int worker) {
     const int64_t image = piece / blocks.count, block = piece % blocks.count, first = blocks.first(block);

@@ -149,14 +149,14 @@ void forward(const Dims& d, const TensorView& x, const Quarters& weights, const 
   const Context& context = Context::current();
   const HostRows host(x.device());
   if (x.dtype() == DType::f64) {
-    const Scratch packed(context.allocator(), aligned_bytes<double>(Parameters(d).size())),
-        scratch(context.allocator(), scratch_bytes<double>(d, context));
+    const Scratch packed(context.memory(), aligned_bytes<double>(Parameters(d).size())),
+        scratch(context.memory(), scratch_bytes<double>(d, context));
     pack_parameters(d, pointers_of<double>(weights), pointers_of<double>(biases), turned, packed.as<double>());
     run_forward(d, x.data<double>(), packed.as<const double>(), y.data<double>(), scratch.as<double>(),
                 multiscale_depthwise_forward_reference<double>);
   } else {
     const PreparedMultiscaleDepthwise p = prepare(d, context, x.device());
-    const Scratch packed(context.allocator(), p.packed_bytes), scratch(context.allocator(), p.scratch_bytes);
+    const Scratch packed(context.memory(), p.packed_bytes), scratch(context.memory(), p.scratch_bytes);
     pack(p, pointers_of<float>(weights), pointers_of<float>(biases), turned, packed.as<float>());
     run(p, x.data<float>(), packed.as<const float>(), y.data<float>(), scratch.as<float>());
   }
@@ -171,8 +171,8 @@ void run_weight_gradient(const Dims& d, const TensorView& x, const TensorView& d
   const int64_t each = multiscale_depthwise_scratch(d), per_strip = cut.units_of_strip(d), size = at.size();
   // A piece of work is one kind of unit of one block of strips: the kinds write to different parameters.
   const Blocks blocks = blocks_of(cut.strips(d), 1, std::clamp<int64_t>(2000000 / size, 16, 128));
-  const Scratch scratch(context.allocator(), each * context.threads() * size_of(x.dtype()));
-  const Scratch sums(context.allocator(), blocks.count * size * size_of(x.dtype()));
+  const Scratch scratch(context.memory(), each * context.threads() * size_of(x.dtype()));
+  const Scratch sums(context.memory(), blocks.count * size * size_of(x.dtype()));
   T* partials = sums.as<T>();
   context.parallel(blocks.count * per_strip, [&](int64_t piece, int worker) {
     const int64_t block = piece / per_strip, kind = piece % per_strip;

@@ -64,7 +64,7 @@ Roofline measure_roofline() {
   for (const RooflineImpl& row : roofline_bf16_impls())
     if (row.precision == context.precision()) roofline.bf16_flops = flops_of(row);
   constexpr int64_t bytes = 64 << 20, pieces = 64;  // of each; larger than caches
-  const Scratch memory(context.allocator(), 2 * bytes);
+  const Scratch memory(context.memory(), 2 * bytes);
   char* const from = memory.as<char>();
   context.parallel(pieces,
                    [&](int64_t p, int) { std::memset(from + p * (2 * bytes / pieces), 1, 2 * bytes / pieces); });

@@ -97,11 +97,11 @@ void weight_gradient(const ConvolutionDims& c, bool swapped, const T* x, const T
     return part;
   };
   const int64_t scratch_size = round_up(scratch_of(chunk(0)), 16);
-  const Scratch partials(context.allocator(), cut.count * size * int64_t{sizeof(T)});
-  const Scratch scratch(context.allocator(), context.threads() * scratch_size * int64_t{sizeof(T)});
+  const Scratch partials(context.memory(), cut.count * size * int64_t{sizeof(T)});
+  const Scratch scratch(context.memory(), context.threads() * scratch_size * int64_t{sizeof(T)});
   // dy's sums: per block, and in it per group, a row of width; the first piece along the lanes writes those of b.
   const int64_t width = round_up(c.cout / c.groups, 16), bias_size = dbias ? c.groups * width : 0;
-  const Scratch biases(context.allocator(), cut.count * bias_size * int64_t{sizeof(T)});
+  const Scratch biases(context.memory(), cut.count * bias_size * int64_t{sizeof(T)});
   std::fill_n(biases.as<T>(), cut.count * bias_size, T{0});
   const T* a = swapped ? x : dy;
   const T* b = swapped ? dy : x;
