@@ -39,7 +39,8 @@ class Ring {
         y_(plan.size[static_cast<size_t>(plan.axes[2])]),
         k_(classes),
         slices_(plan.ring_slices()),
-        sums_(Tensor::zeros(Device::cpu, {slices_, x_, y_, k_})) {
+        sums_(Tensor::empty(Device::cpu, {slices_, x_, y_, k_})) {
+    clear(0, slices_);
     int64_t stride = k_;
     for (size_t i : {2u, 1u, 0u}) {
       stride_[static_cast<size_t>(plan.axes[i])] = stride;
@@ -54,7 +55,7 @@ class Ring {
     const int64_t depth = p.patch[0], height = p.patch[1], width = p.patch[2];
     Context& context = Context::current();
     const auto softmax_add = kernels::pick(kernels::softmax_add_impls(), context, Device::cpu).run;
-    const int64_t scratch = kernels::aligned_bytes<float>(k_), ld = logits.row_stride();
+    const int64_t scratch = kernels::aligned_bytes<float>(width * k_ + 15), ld = logits.row_stride();
     const Scratch scratches(context.allocator(), context.threads() * scratch);
     // The part of the window that is volume, not padding.
     Size3 first, last;
@@ -91,8 +92,7 @@ class Ring {
       float* const at = sums_.data<float>() + slot * slice;
       normalise(first, count, at);
       sink(first, TensorView(at, DType::f32, {count, x_, y_, k_}));
-      parallel_ranges(count, 1,
-                      [&](int64_t from, int64_t to, int) { std::fill_n(at + from * slice, (to - from) * slice, 0.f); });
+      clear(slot, count);
       first += count;
     }
   }
@@ -102,6 +102,13 @@ class Ring {
   int64_t offset(size_t axis, int64_t voxel) const {
     const int64_t i = voxel - plan_.origin[axis];
     return (static_cast<int>(axis) == plan_.axes[0] ? i % slices_ : i) * stride_[axis];
+  }
+
+  void clear(int64_t slot, int64_t count) const {
+    const int64_t slice = x_ * y_ * k_;
+    float* const at = sums_.data<float>() + slot * slice;
+    parallel_ranges(count, 1,
+                    [&](int64_t from, int64_t to, int) { std::fill_n(at + from * slice, (to - from) * slice, 0.f); });
   }
 
   void normalise(int64_t first, int64_t count, float* at) const {
@@ -133,8 +140,11 @@ void cut(const TensorView& image, const Size3& start, const Size3& patch, int fl
       const float* const from =
           image.data<float>() + ((from_d * h_all + from_h) * w_all + start[2]) * image.row_stride();
       float* const row = into.data<float>() + unit * width * c;
-      for (int64_t w = 0; w < width; ++w)
-        std::copy_n(from + (flips & 4 ? width - 1 - w : w) * image.row_stride(), c, row + w * c);
+      if (!(flips & 4) && image.is_dense())
+        std::copy_n(from, width * c, row);
+      else
+        for (int64_t w = 0; w < width; ++w)
+          std::copy_n(from + (flips & 4 ? width - 1 - w : w) * image.row_stride(), c, row + w * c);
     }
   });
 }
@@ -187,12 +197,12 @@ void run_windows(const WindowPlan& plan, const TensorView& image, int64_t classe
   if (options.progress) options.progress(0, all);
   Ring ring(plan, classes);
   const Shape wanted{1, plan.patch[0], plan.patch[1], plan.patch[2], classes};
+  const Tensor patch = Tensor::empty(Device::cpu, wanted.with_channels(image.channels()));
 
   const auto one = [&](const Size3& start) {
     for (int flip = 0; flip < flips; ++flip) {
       check(!Context::current().stop().requested(), ErrorKind::interrupted, "interrupted after ", done, " of ", all,
             " windows");
-      Tensor patch = Tensor::empty(Device::cpu, wanted.with_channels(image.channels()));
       cut(image, start, plan.patch, flip, patch);
       const Tensor logits = network(patch);
       check(logits.shape() == wanted && logits.dtype() == DType::f32, ErrorKind::usage,
