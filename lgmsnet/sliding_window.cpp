@@ -55,7 +55,8 @@ class Ring {
     const int64_t depth = p.patch[0], height = p.patch[1], width = p.patch[2];
     Context& context = Context::current();
     const auto softmax_add = kernels::pick(kernels::softmax_add_impls(), context, Device::cpu).run;
-    const int64_t scratch = kernels::aligned_bytes<float>(width * k_ + 15), ld = logits.row_stride();
+    const int64_t scratch = kernels::aligned_bytes<float>(kernels::softmax_scratch(width, k_)),
+                  ld = logits.row_stride();
     const Scratch scratches(context.allocator(), context.threads() * scratch);
     // The part of the window that is volume, not padding.
     Size3 first, last;

@@ -550,7 +550,7 @@ TEST_CASE("simd_twins: softmax") {
     const SoftmaxDims d{5, c, c + 3, c + 1, 0.5f};
     const auto run = [&]<class T>(T, auto add) -> Outputs {
       const Tensor x = numbers<T>(d.rows * d.ldx, 1), weight = numbers<T>(d.rows, 2), y = numbers<T>(d.rows * d.ldy, 3);
-      add(d, x.data<T>(), weight.data<T>(), y.data<T>(), zeros<T>(d.rows * c + 15).template data<T>());
+      add(d, x.data<T>(), weight.data<T>(), y.data<T>(), zeros<T>(softmax_scratch(d.rows, c)).template data<T>());
       return {output<T>(y, 8. * static_cast<double>(c + 8))};
     };
     CAPTURE(c);

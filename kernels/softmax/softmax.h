@@ -12,11 +12,14 @@ struct SoftmaxDims {
   float factor;
 };
 
-// x: [rows, c], finite (else the pixel's y become NaN); weight: [rows]; y: [rows, c], added to; scratch: [rows * c +
-// 15]. The caller owns threads: any range of rows is a problem of its own, and a pixel's result does not depend on the
-// rows beside it.
+// x: [rows, c], finite (else the pixel's y become NaN); weight: [rows]; y: [rows, c], added to; scratch: as many floats
+// as softmax_scratch says. The caller owns threads: any range of rows is a problem of its own, and a pixel's result
+// does not depend on the rows beside it.
 using SoftmaxAdd = void(const SoftmaxDims&, const float* x, const float* weight, float* y, float* scratch);
 SoftmaxAdd softmax_add_avx512, softmax_add_avx2, softmax_add_generic;
+
+// For any implementation.
+constexpr int64_t softmax_scratch(int64_t rows, int64_t c) { return rows * c + 15; }
 
 // Implementations in this build, fastest first, reference last.
 std::span<const Impl<SoftmaxAdd>> softmax_add_impls();
