@@ -18,7 +18,7 @@ constexpr uint8_t kHeader[10] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3};  // deflat
 // A compressor and what it has made of its piece.
 struct GzipFile::Piece {
   Piece() {
-    constexpr int level = 6, memory = 8;
+    constexpr int level = 4, memory = 8;  // labels: 7 % larger than by level 6, in 40 % of the time
     check(deflateInit2(&zlib, level, Z_DEFLATED, -MAX_WBITS, memory, Z_DEFAULT_STRATEGY) == Z_OK, ErrorKind::device,
           "[gzip] no memory to compress");
   }
