@@ -24,7 +24,7 @@ using PreparedStep =
 // Where everything lies that steps write; the input is the caller's. What is alive at once does not overlap; offsets
 // are multiples of 64 bytes.
 struct Arena {
-  std::vector<int64_t> values;   // byte offsets of Steps::values that are their own storage
+  std::vector<int64_t> values;   // byte offsets of Steps::values that are their own storage; -1: it is never stored
   std::vector<int64_t> scratch;  // byte offset of what each step takes while it runs
   std::vector<int64_t> moments;  // byte offset of those that a step leaves to the next one
   int64_t bytes = 0;
@@ -121,6 +121,8 @@ class Plan {
     bool tables_only = false;                                            // of a norm
     std::vector<Part> parts = {};                                        // of a concat
     int64_t rows = 0, stride = 0;                                        // of its output
+    bool unstored = false;             // a convolution whose output nobody stores: it only leaves its moments
+    const Operation* again = nullptr;  // of a convolution: the unstored one that makes what it reads
   };
   // The memory of one run.
   struct Bases {
@@ -133,6 +135,8 @@ class Plan {
 
   void take_weights(const Step& of, const Tensor* parameters, Operation& operation);
   void run(size_t step, const Bases& bases) const;
+  kernels::Fusing<float> fusing_of(const Operation& operation, const Bases& bases) const;
+  void run_in_blocks(const Operation& operation, const float* packed, const Bases& bases) const;
 
   std::vector<Tensor> parameters_, constants_;
   std::shared_ptr<PackedWeights> packed_;
