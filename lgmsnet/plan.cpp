@@ -51,11 +51,13 @@ void expect_parameters(const Steps& list, const std::vector<Tensor>& parameters)
 }
 
 // Whether weights stay packed from run to run. Winograd's are four times as large as they are in the file: packed anew
-// in every run, they take no memory but the arena's. Another provider's stay.
+// in every run, they take no memory but the arena's. Another provider's stay. In a small context none stay that are
+// larger at all.
 bool keeps(const kernels::PreparedConvolution<float>& p) {
   if (p.row->provider != Provider::own) return true;
   const kernels::ConvolutionDims& d = p.dims;
-  return p.packed_bytes <= 2 * aligned_bytes<float>(d.cout * (d.cin / d.groups) * d.taps());
+  const int64_t most = Context::current().small() ? 1 : 2;
+  return p.packed_bytes <= most * aligned_bytes<float>(d.cout * (d.cin / d.groups) * d.taps());
 }
 
 // Of one of the tables behind a norm's scratch: mean, variance, 1 / deviation.
@@ -230,7 +232,8 @@ Plan::Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr
       threads_(Context::current().threads()),
       isa_(Context::current().isa()),
       provider_(Context::current().provider()),
-      precision_(Context::current().precision()) {
+      precision_(Context::current().precision()),
+      small_(Context::current().small()) {
   list_ = fused_steps(config, x);
   const Steps& list = list_;
   expect_parameters(list, parameters_);
@@ -363,7 +366,7 @@ ForwardCost forward_cost(const Config& config, const Shape& x) {
 
 bool Plan::fits(const Context& context) const {
   return context.threads() == threads_ && context.isa() == isa_ && context.provider() == provider_ &&
-         context.precision() == precision_;
+         context.precision() == precision_ && context.small() == small_;
 }
 
 const char* Plan::row_of(size_t step) const {
@@ -407,9 +410,9 @@ TensorView Plan::run(const TensorView& x, const TensorView& arena, const AfterSt
   check(x.device() == Device::cpu, ErrorKind::usage, "[plan] x: expected memory of cpu, got ", x.device());
   const Context& context = Context::current();
   check(fits(context), ErrorKind::usage, "[plan] context: expected ", threads_, " thread(s), ", name_of(isa_),
-        ", provider ", name_of(provider_), " and ", name_of(precision_), ", for which it was made, got ",
-        context.threads(), ", ", name_of(context.isa()), ", ", name_of(context.provider()), " and ",
-        name_of(context.precision()));
+        ", provider ", name_of(provider_), " and ", name_of(precision_), small_ ? ", small" : "",
+        ", for which it was made, got ", context.threads(), ", ", name_of(context.isa()), ", ",
+        name_of(context.provider()), " and ", name_of(context.precision()), context.small() ? ", small" : "");
   const int64_t bytes =
       arena.defined() && arena.is_dense() && arena.device() == Device::cpu ? arena.numel() * size_of(arena.dtype()) : 0;
   check(bytes >= arena_.bytes && reinterpret_cast<uintptr_t>(arena.memory()) % 64 == 0, ErrorKind::usage,

@@ -77,8 +77,8 @@ using AfterStep = std::function<void(size_t step)>;
 class Plan {
  public:
   // parameters: in the order of parameter_specs, f32 of the host, shared. For contexts with the threads, the
-  // instruction set, the provider and the precision of the current one. Throws Error{usage} where x or the parameters
-  // do not fit the network.
+  // instruction set, the provider, the precision and the smallness of the current one. Throws Error{usage} where x or
+  // the parameters do not fit the network.
   Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr<PackedWeights> packed, const Shape& x);
 
   const Shape& input() const { return input_; }
@@ -149,6 +149,7 @@ class Plan {
   Isa isa_;
   Provider provider_;
   Precision precision_;
+  bool small_;
 };
 
 // The plans of one network, made when they are asked for; the last ones are kept, until a parameter is written to.

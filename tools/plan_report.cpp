@@ -53,8 +53,11 @@ class Recorder {
  public:
   Recorder(const Inference& net, const Tensor& x, int threads, const Context& like, bool spans)
       : net_(net), x_(x), records_(spans) {
-    ContextOptions options{
-        .threads = threads, .isa = like.isa(), .provider = like.provider(), .precision = like.precision()};
+    ContextOptions options{.threads = threads,
+                           .isa = like.isa(),
+                           .provider = like.provider(),
+                           .precision = like.precision(),
+                           .small = like.small()};
     if (spans) {
       pool_.emplace(threads);
       options.executor = [this](int64_t pieces, auto body) { region(pieces, body); };
