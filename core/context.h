@@ -39,6 +39,7 @@ struct ContextOptions {
   std::shared_ptr<Allocator> device = {};  // where tensors are made; absent: the host
   std::optional<Provider> provider = {};   // absent: LGMS_PROVIDER if set, else own
   Precision precision = Precision::f32;    // of inference
+  bool small = false;                      // plans keep no weights that are larger as rows read them
 };
 
 // Nothing is process-global: two contexts in two threads do not know of each other. Ops use the thread's current
@@ -80,6 +81,7 @@ class Context {
   Isa isa() const { return isa_; }
   Provider provider() const { return provider_; }
   Precision precision() const { return options_.precision; }
+  bool small() const { return options_.small; }
   // What decides about the last bits: "avx2", or with a provider's "avx2+onednn", or "avx512+bf16-tiles".
   std::string arithmetic() const;
   // Where tensors are made.

@@ -53,11 +53,13 @@ void expect_parameters(const Steps& list, const std::vector<Tensor>& parameters)
 }
 
 // Whether weights stay packed from run to run. Winograd's are four times as large as they are in the file: packed anew
-// in every run, they take no memory but the arena's. Another provider's stay.
+// in every run, they take no memory but the arena's. Another provider's stay. In a small context none stay that are
+// larger at all.
 bool keeps(const kernels::PreparedConvolution<float>& p) {
   if (p.row->provider != Provider::own) return true;
   const kernels::ConvolutionDims& d = p.dims;
-  return p.packed_bytes <= 2 * aligned_bytes<float>(d.cout * (d.cin / d.groups) * d.taps());
+  const int64_t most = Context::current().small() ? 1 : 2;
+  return p.packed_bytes <= most * aligned_bytes<float>(d.cout * (d.cin / d.groups) * d.taps());
 }
 
 // Of one of the tables behind a norm's scratch: mean, variance, 1 / deviation.
@@ -100,6 +102,40 @@ int64_t moments_bytes(const Steps& list, const Step& step, const PreparedStep& p
   return step.moments ? aligned_bytes<float>(y[0] * blocks_of(prepared) * 3 * y.channels()) : 0;
 }
 
+// Whether the output of step i, a 1x1 convolution with moments, is not stored but made twice: for its moments, and
+// block by block for the 1x1 convolution that alone reads it, through a norm. What is wider than what it is made of
+// costs more to store than to make: of 96x96x96 voxels with 64 channels, made of 32, 216 MiB are written and read.
+bool is_unstored(const Steps& list, const std::vector<PreparedStep>& prepared, size_t i) {
+  if (i + 2 >= list.steps.size() || list.steps[i + 1].op != Op::norm_tables) return false;
+  const Step &step = list.steps[i], &reader = list.steps[i + 2];
+  const auto* const made = std::get_if<kernels::PreparedConvolution<float>>(&prepared[i]);
+  const auto* const read = std::get_if<kernels::PreparedConvolution<float>>(&prepared[i + 2]);
+  if (!made || !read || reader.inputs[0] != step.output || !reader.prologue.norm || reader.prologue.residual)
+    return false;
+  const auto block_is_unit = [](const kernels::PreparedConvolution<float>& p) {
+    return p.row->provider == Provider::own && p.dims.taps() == 1 && keeps(p) &&
+           p.dims.n * p.row->blocks(p.dims) == p.units;
+  };
+  return step.moments && step.prologue.norm && !step.epilogue.residual && made->dims.cout > made->dims.cin &&
+         list.values[static_cast<size_t>(step.output)].storage == step.output && block_is_unit(*made) &&
+         block_is_unit(*read) && made->units == read->units;
+}
+
+// Floats of a block of a convolution's output, and where the block of a unit begins, in pixels.
+int64_t block_size(const kernels::PreparedConvolution<float>& p) {
+  return aligned_bytes<float>(p.row->pixels(p.dims, 0) * p.dims.ldy) / int64_t{sizeof(float)};
+}
+int64_t block_start(const kernels::PreparedConvolution<float>& p, int64_t unit) {
+  const int64_t blocks = p.row->blocks(p.dims);
+  return unit / blocks * p.dims.d * p.dims.h * p.dims.w + unit % blocks * p.row->pixels(p.dims, 0);
+}
+// Bytes of what a convolution that makes its blocks, or those that it reads, has besides its own scratch: a block and
+// the scratch of what makes it, for each thread.
+int64_t blocks_bytes(const kernels::PreparedConvolution<float>& made, int threads) {
+  return threads *
+         (block_size(made) * int64_t{sizeof(float)} + aligned_bytes<float>(made.row->scratch_size(made.dims)));
+}
+
 }  // namespace
 
 Arena arena_of(const Steps& list, const std::vector<PreparedStep>& prepared) {
@@ -110,16 +146,32 @@ Arena arena_of(const Steps& list, const std::vector<PreparedStep>& prepared) {
   std::vector<int> written(list.values.size(), -1);
   for (size_t i = list.steps.size(); i-- > 0;)
     written[static_cast<size_t>(list.values[static_cast<size_t>(list.steps[i].output)].storage)] = static_cast<int>(i);
+  std::vector<int> last(list.values.size());
+  for (size_t v = 0; v < last.size(); ++v) last[v] = list.values[v].last_read;
+  std::vector<int64_t> scratch(list.steps.size());
+  for (size_t i = 0; i < scratch.size(); ++i) {
+    scratch[i] += scratch_bytes(prepared[i]);
+    if (!is_unstored(list, prepared, i)) continue;
+    for (const int v : list.steps[i].inputs) {
+      int& until = last[static_cast<size_t>(list.values[static_cast<size_t>(v)].storage)];
+      until = std::max(until, static_cast<int>(i) + 2);
+    }
+    const auto output = static_cast<size_t>(list.steps[i].output);
+    last[output] = arena.values[output] = -1;
+    for (const size_t step : {i, i + 2})
+      scratch[step] +=
+          blocks_bytes(std::get<kernels::PreparedConvolution<float>>(prepared[i]), Context::current().threads());
+  }
   std::vector<Room> rooms;
   for (size_t v = 0; v < list.values.size(); ++v) {
     const StepValue& value = list.values[v];
     const int index = static_cast<int>(v);
-    if (value.storage != index || index == list.input || written[v] < 0 || value.last_read < 0) continue;
-    rooms.push_back({written[v], value.last_read, aligned_bytes<float>(value.shape.numel()), &arena.values[v]});
+    if (value.storage != index || index == list.input || written[v] < 0 || last[v] < 0) continue;
+    rooms.push_back({written[v], last[v], aligned_bytes<float>(value.shape.numel()), &arena.values[v]});
   }
   for (size_t i = 0; i < list.steps.size(); ++i) {
     const int at = static_cast<int>(i);
-    rooms.push_back({at, at, scratch_bytes(prepared[i]), &arena.scratch[i]});
+    rooms.push_back({at, at, scratch[i], &arena.scratch[i]});
     rooms.push_back({at, at + 1, moments_bytes(list, list.steps[i], prepared[i]), &arena.moments[i]});
   }
   for (int i = 0; i < static_cast<int>(list.steps.size()); ++i) {
@@ -145,7 +197,8 @@ Plan::Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr
       threads_(Context::current().threads()),
       isa_(Context::current().isa()),
       provider_(Context::current().provider()),
-      precision_(Context::current().precision()) {
+      precision_(Context::current().precision()),
+      small_(Context::current().small()) {
   list_ = fused_steps(config, x);
   const Steps& list = list_;
   expect_parameters(list, parameters_);
@@ -158,17 +211,21 @@ Plan::Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr
     const StepValue& value = list.values[static_cast<size_t>(v)];
     const int64_t first = value.first * size_of(DType::f32);
     if (value.storage == list.input) return {Place::In::input, first};
-    return {Place::In::arena, arena_.values[static_cast<size_t>(value.storage)] + first};
+    const int64_t at = arena_.values[static_cast<size_t>(value.storage)];
+    return at < 0 ? Place{} : Place{Place::In::arena, at + first};
   };
   const auto storage_of = [&](int v) { return list.values[static_cast<size_t>(v)].storage; };
   const auto stride_of = [&](int v) { return list.shape_of(storage_of(v)).channels(); };
   logits_ = place_of(list.output);
   const Tensor* p = parameters_.data();
+  operations_.reserve(list.steps.size());  // they point to each other
   for (size_t i = 0; i < list.steps.size(); ++i) {
     const Step& step = list.steps[i];
     Operation operation{steps[i], {}, place_of(step.output), arena_.scratch[i]};
     for (const int v : step.inputs) operation.inputs.push_back(place_of(v));
     operation.tables_only = step.op == Op::norm_tables;
+    operation.unstored = is_unstored(list, steps, i);
+    if (i >= 2 && operations_[i - 2].unstored) operation.again = &operations_[i - 2];
     if (moments_bytes(list, step, steps[i]) > 0) operation.moments = {Place::In::arena, arena_.moments[i]};
     const auto residual = [&](const auto& epilogue, kernels::Strided<float>& to, Place& place) {
       if (!epilogue.residual) return;
@@ -288,7 +345,7 @@ ForwardCost forward_cost(const Config& config, const Shape& x) {
 
 bool Plan::fits(const Context& context) const {
   return context.threads() == threads_ && context.isa() == isa_ && context.provider() == provider_ &&
-         context.precision() == precision_;
+         context.precision() == precision_ && context.small() == small_;
 }
 
 const char* Plan::row_of(size_t step) const {
@@ -332,9 +389,9 @@ TensorView Plan::run(const TensorView& x, const TensorView& arena, const AfterSt
   check(x.device() == Device::cpu, ErrorKind::usage, "[plan] x: expected memory of cpu, got ", x.device());
   const Context& context = Context::current();
   check(fits(context), ErrorKind::usage, "[plan] context: expected ", threads_, " thread(s), ", name_of(isa_),
-        ", provider ", name_of(provider_), " and ", name_of(precision_), ", for which it was made, got ",
-        context.threads(), ", ", name_of(context.isa()), ", ", name_of(context.provider()), " and ",
-        name_of(context.precision()));
+        ", provider ", name_of(provider_), " and ", name_of(precision_), small_ ? ", small" : "",
+        ", for which it was made, got ", context.threads(), ", ", name_of(context.isa()), ", ",
+        name_of(context.provider()), " and ", name_of(context.precision()), context.small() ? ", small" : "");
   const int64_t bytes =
       arena.defined() && arena.is_dense() && arena.device() == Device::cpu ? arena.numel() * size_of(arena.dtype()) : 0;
   check(bytes >= arena_.bytes && reinterpret_cast<uintptr_t>(arena.memory()) % 64 == 0, ErrorKind::usage,
@@ -353,20 +410,51 @@ Tensor Plan::run(const Tensor& x) const {
   return arena.slice(logits_.offset / int64_t{sizeof(float)}, output_.numel()).reshaped(output_);
 }
 
+kernels::Fusing<float> Plan::fusing_of(const Operation& o, const Bases& bases) const {
+  kernels::Fusing<float> f = o.fusing;
+  f.epilogue.residual.data = bases.at(o.residual);
+  f.prologue.residual.data = bases.at(o.read_residual);
+  f.prologue.norm.data = bases.at(o.tables);
+  f.moments = bases.at(o.moments);
+  return f;
+}
+
+// A 1x1 convolution that makes its output, or what it reads, block by block (is_unstored).
+void Plan::run_in_blocks(const Operation& o, const float* packed, const Bases& bases) const {
+  const Operation& made = o.unstored ? o : *o.again;
+  const auto &own = std::get<kernels::PreparedConvolution<float>>(o.prepared),
+             &maker = std::get<kernels::PreparedConvolution<float>>(made.prepared);
+  kernels::Fusing<float> making = fusing_of(made, bases);
+  const kernels::Fusing<float> reading = fusing_of(o, bases);
+  if (!o.unstored) making.moments = nullptr;  // which the first pass has left
+  const auto floats = [](int64_t bytes) { return bytes / int64_t{sizeof(float)}; };
+  float* const own_scratch = reinterpret_cast<float*>(bases.arena + o.scratch);
+  float* const blocks = own_scratch + floats(lgms::scratch_bytes(o.prepared));
+  const int64_t own_step = floats(aligned_bytes<float>(own.row->scratch_size(own.dims))),
+                step = floats(blocks_bytes(maker, 1));
+  const float *const x = bases.at(made.inputs[0]), *const made_packed = o.unstored ? packed : made.packed;
+  float* const y = bases.at(o.output);
+  parallel_ranges(maker.units, 4, [&](int64_t first, int64_t last, int worker) {
+    float *const block = blocks + worker * step, *const scratch = block + block_size(maker);
+    for (int64_t unit = first; unit < last; ++unit) {
+      // Rows take the whole of a tensor and the units in it: where it would begin.
+      const auto whole = reinterpret_cast<uintptr_t>(block) -
+                         static_cast<uintptr_t>(block_start(maker, unit) * maker.dims.ldy) * sizeof(float);
+      maker.row->run(maker.dims, unit, unit + 1, x, made_packed, making, reinterpret_cast<float*>(whole), scratch);
+      if (!o.unstored)
+        own.row->run(own.dims, unit, unit + 1, reinterpret_cast<const float*>(whole), packed, reading, y,
+                     own_scratch + own_step * worker);
+    }
+  });
+}
+
 void Plan::run(size_t step, const Bases& bases) const {
   const Operation& o = operations_[step];
   const auto in = [&](size_t i) -> const float* { return i < o.inputs.size() ? bases.at(o.inputs[i]) : nullptr; };
   float* const y = bases.at(o.output);
   char* const scratch = bases.arena + o.scratch;
   const auto floats = [](char* at) { return reinterpret_cast<float*>(at); };
-  const auto fusing = [&] {
-    kernels::Fusing<float> f = o.fusing;
-    f.epilogue.residual.data = bases.at(o.residual);
-    f.prologue.residual.data = bases.at(o.read_residual);
-    f.prologue.norm.data = bases.at(o.tables);
-    f.moments = bases.at(o.moments);
-    return f;
-  };
+  const auto fusing = [&] { return fusing_of(o, bases); };
   std::visit(
       Overloaded{
           [&](const std::monostate&) {
@@ -383,7 +471,10 @@ void Plan::run(size_t step, const Bases& bases) const {
               pack(p, kernels::forward_weights<float>(p.dims, o.weights), into);
               packed = into;
             }
-            kernels::run<float>(p, in(0), packed, fusing(), y, floats(scratch));
+            if (o.unstored || o.again != nullptr)
+              run_in_blocks(o, packed, bases);
+            else
+              kernels::run<float>(p, in(0), packed, fusing(), y, floats(scratch));
           },
           [&](const kernels::PreparedDepthwise& p) { kernels::run(p, in(0), o.packed, fusing().epilogue, y); },
           [&](const kernels::PreparedMultiscaleDepthwise& p) { kernels::run(p, in(0), o.packed, y, floats(scratch)); },

@@ -24,7 +24,7 @@ using PreparedStep = std::variant<std::monostate, kernels::PreparedConvolution<f
 // Where everything lies that steps write; the input is the caller's. What is alive at once does not overlap; offsets
 // are multiples of 64 bytes.
 struct Arena {
-  std::vector<int64_t> values;   // byte offsets of Steps::values that are their own storage
+  std::vector<int64_t> values;   // byte offsets of Steps::values that are their own storage; -1: it is never stored
   std::vector<int64_t> scratch;  // byte offset of what each step takes while it runs
   std::vector<int64_t> moments;  // byte offset of those that a step leaves to the next one
   int64_t bytes = 0;
@@ -77,8 +77,8 @@ using AfterStep = std::function<void(size_t step)>;
 class Plan {
  public:
   // parameters: in the order of parameter_specs, f32 of the host, shared. For contexts with the threads, the
-  // instruction set, the provider and the precision of the current one. Throws Error{usage} where x or the parameters
-  // do not fit the network.
+  // instruction set, the provider, the precision and the smallness of the current one. Throws Error{usage} where x or
+  // the parameters do not fit the network.
   Plan(const Config& config, std::vector<Tensor> parameters, std::shared_ptr<PackedWeights> packed, const Shape& x);
 
   const Shape& input() const { return input_; }
@@ -122,6 +122,8 @@ class Plan {
     bool tables_only = false;                                            // of a norm
     std::vector<Part> parts = {};                                        // of a concat
     int64_t rows = 0, stride = 0;                                        // of its output
+    bool unstored = false;             // a convolution whose output nobody stores: it only leaves its moments
+    const Operation* again = nullptr;  // of a convolution: the unstored one that makes what it reads
   };
   // The memory of one run.
   struct Bases {
@@ -137,6 +139,8 @@ class Plan {
   kernels::Epilogue<kernels::Strided<float>> constants_of(const Epilogue<std::optional<int>>& of,
                                                           const Tensor* parameters, size_t first, size_t last);
   void run(size_t step, const Bases& bases) const;
+  kernels::Fusing<float> fusing_of(const Operation& operation, const Bases& bases) const;
+  void run_in_blocks(const Operation& operation, const float* packed, const Bases& bases) const;
 
   std::vector<Tensor> parameters_, constants_;
   std::shared_ptr<PackedWeights> packed_;
@@ -149,6 +153,7 @@ class Plan {
   Isa isa_;
   Provider provider_;
   Precision precision_;
+  bool small_;
 };
 
 // The plans of one network, made when they are asked for; the last ones are kept, until a parameter is written to.

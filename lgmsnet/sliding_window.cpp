@@ -39,7 +39,8 @@ class Ring {
         y_(plan.size[static_cast<size_t>(plan.axes[2])]),
         k_(classes),
         slices_(plan.ring_slices()),
-        sums_(Tensor::zeros(Device::cpu, {slices_, x_, y_, k_})) {
+        sums_(Tensor::empty(Device::cpu, {slices_, x_, y_, k_})) {
+    clear(0, slices_);
     int64_t stride = k_;
     for (size_t i : {2u, 1u, 0u}) {
       stride_[static_cast<size_t>(plan.axes[i])] = stride;
@@ -52,30 +53,35 @@ class Ring {
   void add(const Size3& start, const TensorView& logits, int flips, float factor) {
     const WindowPlan& p = plan_;
     const int64_t depth = p.patch[0], height = p.patch[1], width = p.patch[2];
-    const auto softmax = kernels::pick(kernels::softmax_forward_impls(), Context::current(), Device::cpu).run;
     Context& context = Context::current();
-    const Scratch lines(context.memory(), context.threads() * width * k_ * int64_t{sizeof(float)});
+    const auto softmax_add = kernels::pick(kernels::softmax_add_impls(), context, Device::cpu).run;
+    const int64_t scratch = kernels::aligned_bytes<float>(kernels::softmax_scratch(width, k_)),
+                  ld = logits.row_stride();
+    const Scratch scratches(context.memory(), context.threads() * scratch);
     // The part of the window that is volume, not padding.
     Size3 first, last;
     for (size_t a = 0; a < 3; ++a) {
       first[a] = std::max<int64_t>(0, p.origin[a] - start[a]);
       last[a] = std::min(p.patch[a], p.origin[a] + p.size[a] - start[a]);
     }
+    // Along W the ring may end within a row, which goes on at its beginning.
+    const int64_t end = p.axes[0] == 2 ? (start[2] + first[2] - p.origin[2]) / slices_ * slices_ + slices_ : p.size[2];
+    const int64_t whole = std::min(last[2], end + p.origin[2] - start[2]);
     const int64_t rows = last[1] - first[1];
     parallel_ranges((last[0] - first[0]) * rows, 8, [&](int64_t from, int64_t to, int worker) {
-      float* const line = lines.as<float>() + worker * width * k_;
       for (int64_t unit = from; unit < to; ++unit) {
         const int64_t d = first[0] + unit / rows, h = first[1] + unit % rows;
-        const int64_t row = ((flips & 1 ? depth - 1 - d : d) * height + (flips & 2 ? height - 1 - h : h)) * width;
-        softmax({width, k_, logits.row_stride(), k_}, logits.data<float>() + row * logits.row_stride(), line);
+        const int64_t row = (flips & 1 ? depth - 1 - d : d) * height + (flips & 2 ? height - 1 - h : h);
         const float weight = factor * p.profile[0][static_cast<size_t>(d)] * p.profile[1][static_cast<size_t>(h)];
         float* const into = sums_.data<float>() + offset(0, start[0] + d) + offset(1, start[1] + h);
-        for (int64_t w = first[2]; w < last[2]; ++w) {
-          const float scale = weight * p.profile[2][static_cast<size_t>(w)];
-          const float* const probability = line + (flips & 4 ? width - 1 - w : w) * k_;
-          float* const sum = into + offset(2, start[2] + w);
-          for (int64_t k = 0; k < k_; ++k) sum[k] += scale * probability[k];
-        }
+        const auto add = [&](int64_t w, int64_t until) {
+          softmax_add({until - w, k_, flips & 4 ? -ld : ld, stride_[2], weight},
+                      logits.data<float>() + (row * width + (flips & 4 ? width - 1 - w : w)) * ld,
+                      p.profile[2].data() + w, into + offset(2, start[2] + w),
+                      scratches.as<float>() + worker * scratch / int64_t{sizeof(float)});
+        };
+        add(first[2], whole);
+        if (whole < last[2]) add(whole, last[2]);
       }
     });
   }
@@ -87,7 +93,7 @@ class Ring {
       float* const at = sums_.data<float>() + slot * slice;
       normalise(first, count, at);
       sink(first, TensorView(at, DType::f32, {count, x_, y_, k_}));
-      std::fill_n(at, count * slice, 0.f);
+      clear(slot, count);
       first += count;
     }
   }
@@ -97,6 +103,13 @@ class Ring {
   int64_t offset(size_t axis, int64_t voxel) const {
     const int64_t i = voxel - plan_.origin[axis];
     return (static_cast<int>(axis) == plan_.axes[0] ? i % slices_ : i) * stride_[axis];
+  }
+
+  void clear(int64_t slot, int64_t count) const {
+    const int64_t slice = x_ * y_ * k_;
+    float* const at = sums_.data<float>() + slot * slice;
+    parallel_ranges(count, 1,
+                    [&](int64_t from, int64_t to, int) { std::fill_n(at + from * slice, (to - from) * slice, 0.f); });
   }
 
   void normalise(int64_t first, int64_t count, float* at) const {
@@ -119,18 +132,22 @@ class Ring {
 
 // The voxels of the window, backwards along the axes in flips.
 void cut(const TensorView& image, const Size3& start, const Size3& patch, int flips, const Tensor& into) {
-  const auto [depth, height, width] = patch;
+  const int64_t depth = patch[0], height = patch[1], width = patch[2];
   const int64_t c = image.channels(), h_all = image.shape()[1], w_all = image.shape()[2];
-  for (int64_t d = 0; d < depth; ++d)
-    for (int64_t h = 0; h < height; ++h) {
-      const int64_t from_d = start[0] + (flips & 1 ? depth - 1 - d : d),
+  parallel_ranges(depth * height, 64, [&](int64_t first, int64_t last, int) {
+    for (int64_t unit = first; unit < last; ++unit) {
+      const int64_t d = unit / height, h = unit % height, from_d = start[0] + (flips & 1 ? depth - 1 - d : d),
                     from_h = start[1] + (flips & 2 ? height - 1 - h : h);
       const float* const from =
           image.data<float>() + ((from_d * h_all + from_h) * w_all + start[2]) * image.row_stride();
-      float* const row = into.data<float>() + (d * height + h) * width * c;
-      for (int64_t w = 0; w < width; ++w)
-        std::copy_n(from + (flips & 4 ? width - 1 - w : w) * image.row_stride(), c, row + w * c);
+      float* const row = into.data<float>() + unit * width * c;
+      if (!(flips & 4) && image.is_dense())
+        std::copy_n(from, width * c, row);
+      else
+        for (int64_t w = 0; w < width; ++w)
+          std::copy_n(from + (flips & 4 ? width - 1 - w : w) * image.row_stride(), c, row + w * c);
     }
+  });
 }
 
 }  // namespace
@@ -181,12 +198,12 @@ void run_windows(const WindowPlan& plan, const TensorView& image, int64_t classe
   if (options.progress) options.progress(0, all);
   Ring ring(plan, classes);
   const Shape wanted{1, plan.patch[0], plan.patch[1], plan.patch[2], classes};
+  const Tensor patch = Tensor::empty(Device::cpu, wanted.with_channels(image.channels()));
 
   const auto one = [&](const Size3& start) {
     for (int flip = 0; flip < flips; ++flip) {
       check(!Context::current().stop().requested(), ErrorKind::interrupted, "interrupted after ", done, " of ", all,
             " windows");
-      Tensor patch = Tensor::empty(Device::cpu, wanted.with_channels(image.channels()));
       cut(image, start, plan.patch, flip, patch);
       const Tensor logits = network(patch);
       check(logits.shape() == wanted && logits.dtype() == DType::f32, ErrorKind::usage,

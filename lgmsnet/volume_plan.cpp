@@ -10,8 +10,8 @@
 namespace lgms {
 namespace {
 
-// Small objects to come; the stack and buffers of each thread.
-constexpr int64_t kObjects = 4'000'000, kThread = 300'000;
+// Small objects to come; the stack of each thread, its buffers and what it compresses with.
+constexpr int64_t kObjects = 4'000'000, kThread = 900'000;
 // Of the estimate, for what rounding of blocks and the heap's gaps cost: seen up to 1 %.
 constexpr int64_t kSparePercent = 3;
 
@@ -36,6 +36,14 @@ int64_t VolumeCost::Step::bytes() const {
 const VolumeCost::Step& VolumeCost::largest() const {
   return *std::max_element(steps.begin(), steps.end(),
                            [](const Step& a, const Step& b) { return a.bytes() < b.bytes(); });
+}
+
+int64_t VolumeCost::peak_bytes(int64_t ahead) const {
+  if (ahead > 0) ahead += ahead * kSparePercent / 100 + kThread;  // which reads it
+  int64_t most = 0;
+  for (size_t i = 0; i < steps.size(); ++i)
+    most = std::max(most, steps[i].bytes() + (i < first_window_step ? 0 : ahead));
+  return most;
 }
 
 VolumeCost plan_volume(const Config& config, const VolumeRecipe& recipe, const VolumeWork& work) {
@@ -63,13 +71,15 @@ VolumeCost plan_volume(const Config& config, const VolumeRecipe& recipe, const V
   };
 
   step("loading the model", {{"model file", weights}});
-  step("reading", {{"voxels", native * f32}});
+  cost.voxel_bytes = native * f32;
+  step("reading", {{"voxels", cost.voxel_bytes}});
   // The voxels and a turned copy; then what that is resampled into, and the box that is cut out.
   const int64_t copies = std::max(native + (resamples ? resampled : 0), recipe.crop_foreground ? 2 * resampled : 0);
   step("making the input", {{"voxels", native * f32}, {"copies", copies * f32}});
   const int64_t padded = voxels_of(cost.windows.padded) * f32;
   if (cost.windows.padded != cost.windows.size)
     step("padding", {{"input", voxels_of(grid.size) * f32}, {"padded", padded}});
+  cost.first_window_step = cost.steps.size();
   const int64_t probabilities = work.whole_probabilities ? native * config.classes * f32 : 0;
   const NativeLabels::Memory labels = NativeLabels::memory(grid, cost.windows.axes, config.classes);
   for (const auto& [name, part, bytes] : {std::tuple{"windows", "network", cost.forward.peak_bytes},

@@ -33,8 +33,11 @@ struct VolumeCost {
     int64_t bytes() const;
   };
   std::vector<Step> steps;
+  size_t first_window_step = 0;  // from which on the next volume may be read
+  int64_t voxel_bytes = 0;       // of the volume as it is read
   const Step& largest() const;
-  int64_t peak_bytes() const { return largest().bytes(); }
+  // ahead: bytes of the next volume, read meanwhile.
+  int64_t peak_bytes(int64_t ahead = 0) const;
 };
 
 // From shapes alone, in the current context, which must be lean (ContextOptions). The estimate E holds for a process

@@ -285,6 +285,20 @@ TEST_CASE("--provider: runs where it is built in, is a device error where not, a
   CHECK(unknown.err.find("mkl not in {own,onednn}") != std::string::npos);
 }
 
+TEST_CASE("--small: takes less memory for the same numbers, and is for inference alone") {
+  const auto kept = [&](bool small) {
+    std::vector<std::string> arguments{"summary", "--plan", "--json", "-t", "1"};
+    if (small) arguments.emplace_back("--small");
+    const Outcome o = run(arguments);
+    REQUIRE(o.code == 0);
+    return json::parse(o.out)["packed_bytes"].get<int64_t>();
+  };
+  CHECK(kept(true) < kept(false));
+  CHECK(run({"bench", "--size", "32", "--runs", "1", "-t", "1", "--small"}).code == 0);
+  CHECK(run({"bench", "--train", "--small"}).code == 2);
+  CHECK(run({"summary", "--small"}).code == 2);
+}
+
 TEST_CASE("--precision: runs where the processor can, is a device error where not, and is for inference alone") {
   const json best = json::parse(run({"devices", "--json"}).out)["bf16"];
   for (const std::string name : {"bf16", "bf16-pairs", "bf16-tiles"}) {

@@ -1,5 +1,7 @@
 #include "lgmsnet/plan.h"
 
+#include <algorithm>
+#include <array>
 #include <thread>
 
 #include "lgmsnet/training/lgmsnet.h"
@@ -91,6 +93,52 @@ TEST_CASE("plan: in bfloat16 near to float32, with the same bits for any number 
       }
     }
   }
+}
+
+TEST_CASE("plan: what is wider than what it is made of is not stored, in one image or several, with any threads") {
+  Config config = Config::named("3d");
+  config.classes = 2;
+  const Shape one{1, 64, 64, 64, 1}, two{2, 32, 64, 32, 1};
+  for (const Shape& shape : {one, two})
+    for (const int threads : {1, 3}) {
+      CAPTURE(shape);
+      CAPTURE(threads);
+      Context context({.threads = threads});
+      const Context::Scope scope(context);
+      const Inference net = LGMSNet(config).inference();
+      const Plan plan(config, net.parameters(), std::make_shared<PackedWeights>(), shape);
+      const std::vector<int64_t>& at = plan.arena().values;
+      const int64_t unstored = std::count(at.begin(), at.end(), -1);
+      CHECK(unstored == 3);  // of Up_conv4, Up_conv3 and Up_conv2
+      // The widest tensor would have 64 channels of all voxels.
+      if (shape == one) CHECK(plan.arena().bytes < 64 * shape.numel() * 4 * 11 / 10);
+      const Tensor x = randn(shape, 7, DType::f32);
+      const Tensor want = net.forward(x, [](const std::string&, const Tensor&) {}), got = plan.run(x);
+      CHECK(max_difference(got, want) <= 5e-5 * max_magnitude(want));
+    }
+}
+
+TEST_CASE("plan: a small context keeps fewer weights and gives the same bits") {
+  const Config config = Config::named("2d");
+  const Inference net = LGMSNet(config).inference();
+  const Shape shape{1, 1, 64, 64, 3};
+  const Tensor x = randn(shape, 5, DType::f32);
+  std::array<Tensor, 2> logits;
+  std::array<int64_t, 2> kept{};
+  for (const bool small : {false, true}) {
+    Context context({.small = small});
+    const Context::Scope scope(context);
+    const Plan plan(config, net.parameters(), std::make_shared<PackedWeights>(), shape);
+    logits[small] = plan.run(x);
+    kept[small] = plan.packed().bytes();
+    CHECK(forward_cost(config, shape).packed_bytes >= kept[small]);
+    Context other({.small = !small});
+    const Context::Scope inner(other);
+    CHECK(!plan.fits(other));
+    CHECK(error_of([&] { plan.run(x); }).starts_with("[plan] context: expected 1 thread(s)"));
+  }
+  CHECK(max_difference(logits[0], logits[1]) == 0);
+  CHECK(kept[1] < kept[0]);
 }
 
 TEST_CASE("plan: what lives at once lies apart") {

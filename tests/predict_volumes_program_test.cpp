@@ -335,6 +335,53 @@ TEST_CASE("predict volumes: --dry-run writes nothing; --max-memory below the est
   CHECK(!fs::exists(bench / "out"));
 }
 
+TEST_CASE("predict volumes: what is read ahead changes nothing, and is reported when its turn comes") {
+  const Bench bench;
+  bench.model();
+  std::vector<std::string> files;
+  for (const char* name : {"a", "b", "c", "d"})
+    files.push_back(bench.volume(std::string(name) + ".nii.gz", {20, 40, 36}));
+  io::Bytes cut = io::read_file(files[1]);
+  cut.resize(cut.size() / 2);
+  io::write_file(files[1], cut);
+  const Outcome all = bench.predict(files, {});
+  CAPTURE(all.err);
+  CHECK(all.code == 7);
+  CHECK(contains(all.out, "3 of 4 volumes"));
+  CHECK(contains(all.err, "b.nii.gz] its compressed data end early"));
+  CHECK(bench.outputs() == std::vector<std::string>{"a.nii.gz", "c.nii.gz", "d.nii.gz", "labels.json"});
+  const io::Bytes together = io::read_file(bench / "out" / "d.nii.gz");
+  REQUIRE(bench.predict({files[3]}, {"--overwrite"}).code == 0);
+  CHECK((io::read_file(bench / "out" / "d.nii.gz") == together));
+}
+
+TEST_CASE("predict volumes: nothing is read ahead that does not fit into --max-memory") {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  MESSAGE("skipped: sanitizers take memory of their own");
+#else
+  const Bench bench;
+  bench.model();
+  std::vector<std::string> files;
+  for (const char* name : {"a", "b"}) files.push_back(bench.volume(std::string(name) + ".nii.gz", {160, 160, 160}));
+  const auto megabytes = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--overlap", "0", "--dry-run"});
+    const Outcome plan = bench.predict(files, more);
+    std::smatch found;
+    REQUIRE(std::regex_search(plan.out, found, std::regex("all: memory ([0-9]+) MB")));
+    return std::stoll(found[1]);
+  };
+  const int64_t ahead = megabytes({});
+  const std::string less = std::to_string((ahead - 1) * 1'000'000);
+  CHECK(megabytes({"--max-memory", less}) < ahead);
+  int64_t peak = 0;
+  const Outcome outcome =
+      bench.predict(files, {"--overlap", "0", "--max-memory", less}, [&](pid_t pid) { peak = watch_peak(pid); });
+  CAPTURE(outcome.err);
+  CHECK(outcome.code == 0);
+  CHECK(peak <= (ahead - 1) * 1'000'000);
+#endif
+}
+
 // The bound of the plan: 0.9 E <= VmHWM <= E for E of 200 MB and more.
 TEST_CASE("predict volumes: the estimate of memory holds, whatever it is made of") {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -349,7 +396,7 @@ TEST_CASE("predict volumes: the estimate of memory holds, whatever it is made of
   };
   const Config full = Config::named("3d");
   const Case cases[] = {
-      {"the network", {full.dims, full.splits, 14, {96, 64, 64}}, {96, 60, 64}, {}},
+      {"the network", {full.dims, full.splits, 14, {96, 96, 64}}, {96, 92, 64}, {}},
       {"probabilities in work", {.classes = 64}, {150, 170, 180}, {"--overlap", "0"}},
       {"voxels and a copy", {.spacing = {20, 20, 20}}, {290, 300, 310}, {"--keep-largest"}},
       {"labels resampled to large slices",

@@ -21,6 +21,7 @@
 #include "kernels/max_pool/reference.h"
 #include "kernels/multiscale_depthwise/reference.h"
 #include "kernels/optimizer/reference.h"
+#include "kernels/softmax/reference.h"
 #include "kernels/up_convolution/reference.h"
 #include "kernels/upsample/reference.h"
 #include "kernels/upsample/upsample.h"
@@ -53,6 +54,7 @@ LGMS_TWINS(LayerNormForward, layer_norm_forward);
 LGMS_TWINS(LayerNormBackward, layer_norm_backward);
 LGMS_TWINS(MaxPoolForward, max_pool_forward);
 LGMS_TWINS(MaxPoolBackward, max_pool_backward);
+LGMS_TWINS(SoftmaxAdd, softmax_add);
 LGMS_TWINS(UpConvolutionRun, up_convolution);
 LGMS_TWINS(UpsampleForward, upsample_forward);
 LGMS_TWINS(UpsampleBackward, upsample_backward);
@@ -541,6 +543,23 @@ TEST_CASE("simd_twins: max_pool") {
         const auto twin = [&](int lanes, auto f, auto b) { rows.twin(lanes, run(0.f, f, b)); };
         LGMS_FOR_TWIN_PAIRS(twin, max_pool_forward, max_pool_backward);
       }
+}
+
+TEST_CASE("simd_twins: softmax") {
+  for (int64_t c : channels) {
+    const SoftmaxDims d{5, c, c + 3, c + 1, 0.5f};
+    const auto run = [&]<class T>(T, auto add) -> Outputs {
+      const Tensor x = numbers<T>(d.rows * d.ldx, 1), weight = numbers<T>(d.rows, 2), y = numbers<T>(d.rows * d.ldy, 3);
+      add(d, x.data<T>(), weight.data<T>(), y.data<T>(), zeros<T>(softmax_scratch(d.rows, c)).template data<T>());
+      return {output<T>(y, 8. * static_cast<double>(c + 8))};
+    };
+    CAPTURE(c);
+    Rows rows(run(0., softmax_add_reference<double>));
+    for (const auto& impl : softmax_add_impls())
+      if (supported(impl.isa)) rows.row(impl.isa, run(0.f, impl.run));
+    const auto twin = [&](int lanes, auto add) { rows.twin(lanes, run(0.f, add)); };
+    LGMS_FOR_TWINS(twin, softmax_add);
+  }
 }
 
 TEST_CASE("simd_twins: up_convolution") {

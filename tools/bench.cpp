@@ -215,10 +215,11 @@ void add_bench(CommandLine& program) {
   verb.add_flag("--interactive", a->interactive, "Print \"ready\", then make one run per line of standard input");
   add_machine(verb, a->machine);
   add_precision(verb, a->machine);
+  add_small(verb, a->machine);
   verb.action([a, verb] {
     if (!a->file.empty()) verb.refuse({"--config", "--size", "--batch"}, "is the file's; leave it out");
     if (!a->train) verb.refuse({"--checkpointing"}, "is for --train");
-    if (a->train) verb.refuse({"--precision"}, "is for inference");
+    if (a->train) verb.refuse({"--precision", "--small"}, "is for inference");
     if (a->train || a->interactive) verb.refuse({"--profile", "--trace"}, "is for inference, without --interactive");
     bench(*a);
   });

@@ -124,6 +124,7 @@ void add_eval(CommandLine& program) {
   verb.add_flag("--json", a->json, "Print JSON, with the scores of every case");
   add_machine(verb, a->machine);
   add_precision(verb, a->machine);
+  add_small(verb, a->machine);
   verb.action([a, verb] { eval(*a, verb); });
 }
 

@@ -19,14 +19,15 @@ constexpr double kMiB = 1 << 20;
 
 std::string name_of_step(const Step& step) { return step.scope.empty() ? step.stage : step.scope; }
 
-// Where the output of a step lies.
+// Where the output of a step lies; no bytes where it is not stored.
 struct Slot {
   int64_t first, bytes;
 };
 Slot slot_of(const Plan& plan, const Step& step) {
   const StepValue& value = plan.steps().values[static_cast<size_t>(step.output)];
   const Shape& whole = plan.steps().shape_of(value.storage);
-  return {plan.arena().values[static_cast<size_t>(value.storage)], whole.numel() * size_of(DType::f32)};
+  const int64_t at = plan.arena().values[static_cast<size_t>(value.storage)];
+  return at < 0 ? Slot{0, 0} : Slot{at, whole.numel() * size_of(DType::f32)};
 }
 
 int64_t bytes_of(const std::vector<Tensor>& parameters) {
@@ -52,8 +53,11 @@ class Recorder {
  public:
   Recorder(const Inference& net, const Tensor& x, int threads, const Context& like, bool spans)
       : net_(net), x_(x), records_(spans) {
-    ContextOptions options{
-        .threads = threads, .isa = like.isa(), .provider = like.provider(), .precision = like.precision()};
+    ContextOptions options{.threads = threads,
+                           .isa = like.isa(),
+                           .provider = like.provider(),
+                           .precision = like.precision(),
+                           .small = like.small()};
     if (spans) {
       pool_.emplace(threads);
       options.executor = [this](int64_t pieces, auto body) { region(pieces, body); };

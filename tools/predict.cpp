@@ -136,6 +136,7 @@ void add_predict(CommandLine& program) {
   verb.add("--recipe", a->recipe, "For a model file that has none").one_of(recipe_names());
   add_machine(verb, a->machine);
   add_precision(verb, a->machine);
+  add_small(verb, a->machine);
 
   verb.add_flag("--overlay", a->overlay, "Also STEM_overlay.png: the mask over the image").group("2D models");
   verb.add_flag("--native-size", a->native_size, "Run the network at the image's own size, padded to multiples of 32")

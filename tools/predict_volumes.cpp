@@ -18,6 +18,7 @@
 #include "lgmsnet/probability_spool.h"
 #include "tools/inputs.h"
 #include "tools/predict.h"
+#include "tools/read_ahead.h"
 
 namespace lgms::tools {
 namespace {
@@ -88,7 +89,8 @@ class VolumePrediction {
     if (a_.dry_run) return describe(files, costs);
     io::ensure_directory(a_.out);
     for_each_file(session_, status_, files, "volumes", a_.out, [&](const fs::path& file, size_t i) {
-      segment(file, text(i + 1, " of ", files.size(), "  ", file.string()));
+      segment(file, text(i + 1, " of ", files.size(), "  ", file.string()),
+              bytes_ahead(costs, i) > 0 ? files[i + 1] : fs::path());
     });
   }
 
@@ -135,6 +137,12 @@ class VolumePrediction {
       return {};
     }
   }
+  // Of the volume behind this one, which is read while this one is computed, if there is memory for both; else 0.
+  int64_t bytes_ahead(const std::vector<std::optional<VolumeCost>>& costs, size_t i) const {
+    if (i + 1 >= costs.size() || !costs[i] || !costs[i + 1]) return 0;
+    const int64_t next = costs[i + 1]->voxel_bytes;
+    return costs[i]->peak_bytes(next) <= max_memory() ? next : 0;
+  }
   int64_t max_memory() const {
     const uint64_t most = a_.max_memory > 0 ? a_.max_memory : machine_memory();
     return static_cast<int64_t>(std::min<uint64_t>(most, INT64_MAX));
@@ -162,7 +170,7 @@ class VolumePrediction {
       const VolumeCost& c = *costs[i];
       const WindowPlan& w = c.windows;
       seconds += each * static_cast<double>(c.runs);
-      most = std::max(most, c.peak_bytes());
+      most = std::max(most, c.peak_bytes(bytes_ahead(costs, i)));
       std::cout << files[i].string() << "\n  grid      " << extents(w.size)
                 << (w.padded == w.size ? "" : ", padded to " + extents(w.padded)) << "\n  windows   "
                 << extents({int64_t(w.starts[0].size()), int64_t(w.starts[1].size()), int64_t(w.starts[2].size())})
@@ -184,14 +192,15 @@ class VolumePrediction {
           " volumes could not be read");
   }
 
-  void segment(const fs::path& file, const std::string& what) {
-    io::Volume volume = io::read_nifti(file);
+  void segment(const fs::path& file, const std::string& what, const fs::path& next) {
+    io::Volume volume = ahead_.take(file);
     const io::NiftiHeader header = volume.header;
     const Outputs outputs = outputs_of(a_, file, model().config.classes);
     std::optional<ProbabilitySpool> spool;
     PredictOptions options = options_of(header);
     const auto start = std::chrono::steady_clock::now();
     options.progress = [&](int64_t done, int64_t all) {
+      if (done == 0 && !next.empty()) ahead_.start(next);
       const double share = static_cast<double>(done) / static_cast<double>(all),
                    took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       status_.show(
@@ -256,6 +265,7 @@ class VolumePrediction {
   Session session_;
   StatusLine status_;
   Predictor predictor_;
+  ReadAhead ahead_;
   bool named_ = false;
 };
 

@@ -69,16 +69,21 @@ void add_precision(Verb verb, Machine& machine) {
       .one_of({"f32", "bf16", "bf16-pairs", "bf16-tiles"});
 }
 
+void add_small(Verb verb, Machine& machine) {
+  verb.add_flag("--small", machine.small, "Memory before time: keep nothing that a run can make again");
+}
+
 Session::Session(const Machine& machine, bool lean)
     : context_(
           {.threads = machine.threads,
            .isa = {},
            .memory_limit = 0,
-           .lean = lean,
+           .lean = lean || machine.small,
            .log = [notes = std::make_shared<Notes>()](std::string_view line) { notes->print(line); },
            .executor = {},
            .provider = machine.provider.empty() ? std::nullopt : std::optional(provider_from_name(machine.provider)),
-           .precision = machine.precision.empty() ? Precision::f32 : precision_from_name(machine.precision)}),
+           .precision = machine.precision.empty() ? Precision::f32 : precision_from_name(machine.precision),
+           .small = machine.small}),
       scope_(context_) {
   token = &context_.stop();
   handle(on_signal);

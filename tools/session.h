@@ -11,10 +11,13 @@ namespace lgms::tools {
 struct Machine {
   int threads = 0;
   std::string device = "cpu", provider, precision;
+  bool small = false;
 };
 void add_machine(Verb verb, Machine& machine);
 // --precision: ContextOptions::precision; for verbs that only infer.
 void add_precision(Verb verb, Machine& machine);
+// --small: ContextOptions::small and lean; for the same.
+void add_small(Verb verb, Machine& machine);
 void add_threads(Verb verb, Machine& machine);  // the first alone: for verbs that do not compute
 
 // lean: ContextOptions::lean. A context that is current for its lifetime and whose stop token SIGINT, SIGTERM and

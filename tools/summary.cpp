@@ -112,7 +112,9 @@ void add_summary(CommandLine& program) {
   verb.add_flag("--plan", o->plan, "what inference runs instead: fused steps, implementations, places in its memory");
   verb.add_flag("--json", o->json, "print JSON");
   add_threads(verb, o->machine);
+  add_small(verb, o->machine);
   verb.action([o, verb] {
+    if (!o->plan) verb.refuse({"--small"}, "is for --plan");
     if (!o->model.empty()) verb.refuse({"--config"}, "is the model's; leave it out");
     run(*o);
   });

@@ -6,9 +6,11 @@
 #include <bit>
 #include <cmath>
 #include <functional>
+#include <optional>
 
 #include "core/context.h"
 #include "core/error.h"
+#include "core/formats/gzip.h"
 #include "core/io/bytes.h"
 #include "core/io/files.h"
 #include "core/io/json.h"
@@ -417,49 +419,21 @@ Source source_of(InputFile& file) {
 
 // ---- writing ----
 
-// Bytes to a file, compressed or as they are. The compressed ones carry neither a name nor a time.
+// Bytes to a file, compressed or as they are.
 class Output {
  public:
-  explicit Output(const std::filesystem::path& path) : file_(path), gzip_(lower_extension(path) == ".gz") {
-    if (!gzip_) return;
-    buffer_.resize(size_t{1} << 16);
-    constexpr int gzip_wrapper = 16, level = 6, memory = 8;
-    check(deflateInit2(&zlib_, level, Z_DEFLATED, MAX_WBITS + gzip_wrapper, memory, Z_DEFAULT_STRATEGY) == Z_OK,
-          ErrorKind::device, '[', path.string(), "] no memory to compress it");
-  }
-  ~Output() {
-    if (gzip_) deflateEnd(&zlib_);
-  }
-  Output(const Output&) = delete;
-  Output& operator=(const Output&) = delete;
-
-  void write(std::span<const uint8_t> bytes) {
-    if (gzip_)
-      deflate_all(bytes, Z_NO_FLUSH);
+  explicit Output(const std::filesystem::path& path) {
+    if (lower_extension(path) == ".gz")
+      gzip_.emplace(path);
     else
-      file_.write(bytes);
+      plain_.emplace(path);
   }
-  void commit() {
-    if (gzip_) deflate_all({}, Z_FINISH);
-    file_.commit();
-  }
+  void write(std::span<const uint8_t> bytes) { gzip_ ? gzip_->write(bytes) : plain_->write(bytes); }
+  void commit() { gzip_ ? gzip_->commit() : plain_->commit(); }
 
  private:
-  void deflate_all(std::span<const uint8_t> bytes, int flush) {
-    zlib_.next_in = const_cast<uint8_t*>(bytes.data());  // zlib only reads there
-    zlib_.avail_in = static_cast<uInt>(bytes.size());
-    do {
-      zlib_.next_out = buffer_.data();
-      zlib_.avail_out = static_cast<uInt>(buffer_.size());
-      deflate(&zlib_, flush);
-      file_.write(std::span(buffer_).first(buffer_.size() - zlib_.avail_out));
-    } while (zlib_.avail_out == 0);
-  }
-
-  OutputFile file_;
-  bool gzip_;
-  Bytes buffer_;
-  z_stream zlib_{};
+  std::optional<GzipFile> gzip_;
+  std::optional<OutputFile> plain_;
 };
 
 template <class T>

@@ -44,6 +44,7 @@ struct Vec {
   static T min(T a, T b) { return _mm512_maskz_min_ps(0xffff, a, b); }
   static T abs(T a) { return _mm512_abs_ps(a); }
   static float sum(T a) { return _mm512_reduce_add_ps(a); }
+  static float largest(T a) { return _mm512_reduce_max_ps(a); }
   static float inverse_root(float a) { return _mm_cvtss_f32(_mm_div_ss(_mm_set_ss(1.f), _mm_sqrt_ss(_mm_set_ss(a)))); }
 
   static Mask greater(T a, T b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }

@@ -48,6 +48,11 @@ struct Vec {
   static T abs(T a) { return (T)((Bits)a & 0x7fffffff); }
   // Of all lanes, added by halves.
   static float sum(T a) { return (a[0] + a[2]) + (a[1] + a[3]); }
+  // Of numbers, the largest lane.
+  static float largest(T a) {
+    const float low = a[0] > a[2] ? a[0] : a[2], high = a[1] > a[3] ? a[1] : a[3];
+    return low > high ? low : high;
+  }
   static float inverse_root(float a) { return 1.f / __builtin_sqrtf(a); }
 
   // The first n lanes.

@@ -15,12 +15,14 @@ struct All {
   static LGMS_INLINE Vec::T load(const float* p) { return Vec::load(p); }
   static LGMS_INLINE void store(float* p, Vec::T v) { Vec::store(p, v); }
   static LGMS_INLINE Vec::T keep(Vec::T v) { return v; }
+  static LGMS_INLINE Vec::T keep(Vec::T v, Vec::T) { return v; }  // the second in the lanes that are not kept
   static constexpr long n = Vec::lanes;
 };
 struct First {
   LGMS_INLINE Vec::T load(const float* p) const { return Vec::load(p, n); }
   LGMS_INLINE void store(float* p, Vec::T v) const { Vec::store(p, v, n); }
   LGMS_INLINE Vec::T keep(Vec::T v) const { return Vec::keep(Vec::first(n), v); }
+  LGMS_INLINE Vec::T keep(Vec::T v, Vec::T others) const { return Vec::select(Vec::first(n), v, others); }
   long n;
 };
 

@@ -79,6 +79,11 @@ struct Portable {
       for (int l = 0; l < half; ++l) a.at[l] += a.at[l + half];
     return a.at[0];
   }
+  static float largest(T a) {
+    float most = a.at[0];
+    for (const float v : a.at) most = v > most ? v : most;
+    return most;
+  }
   static float inverse_root(float a) { return 1.f / std::sqrt(a); }
 
   static Mask first(long n) {

@@ -5,11 +5,16 @@
 namespace lgms::kernels {
 namespace {
 
-constexpr Impl<SoftmaxForward> impls[] = {{"generic", Device::cpu, Isa::generic, softmax_forward_generic},
-                                          {"reference", Device::cpu, Isa::reference, softmax_forward_reference<float>}};
+constexpr Impl<SoftmaxAdd> impls[] = {
+#if LGMS_X86
+    {"avx512", Device::cpu, Isa::avx512, softmax_add_avx512},
+    {"avx2", Device::cpu, Isa::avx2, softmax_add_avx2},
+#endif
+    {"generic", Device::cpu, Isa::generic, softmax_add_generic},
+    {"reference", Device::cpu, Isa::reference, softmax_add_reference<float>}};
 
 }  // namespace
 
-std::span<const Impl<SoftmaxForward>> softmax_forward_impls() { return impls; }
+std::span<const Impl<SoftmaxAdd>> softmax_add_impls() { return impls; }
 
 }  // namespace lgms::kernels
