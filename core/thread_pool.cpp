@@ -45,7 +45,7 @@ bool spin_until(const Ready& ready) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads) : shares_(static_cast<size_t>(std::clamp(threads, 0, kMostThreads))) {
   check(threads >= 1 && threads <= kMostThreads, ErrorKind::usage, "[threads] expected 1 to ", kMostThreads, ", got ",
         threads);
   try {
@@ -77,9 +77,13 @@ void ThreadPool::run(int64_t pieces, FunctionRef<void(int64_t, int)> body) {
   {
     const std::lock_guard lock(mutex_);  // a sleeping worker must not miss the new region
     body_ = &body;
-    pieces_ = pieces;
     error_ = nullptr;
-    next_piece_.store(0, std::memory_order_relaxed);
+    const auto workers = static_cast<int64_t>(shares_.size());
+    for (int64_t w = 0; w < workers; ++w) {
+      Share& share = shares_[static_cast<size_t>(w)];
+      share.next.store(pieces * w / workers, std::memory_order_relaxed);
+      share.end = pieces * (w + 1) / workers;
+    }
     running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
     region_.fetch_add(1, std::memory_order_release);
   }
@@ -92,15 +96,18 @@ void ThreadPool::run(int64_t pieces, FunctionRef<void(int64_t, int)> body) {
 
 void ThreadPool::take_pieces(int worker) {
   inside_region = true;
-  for (;;) {
-    const int64_t piece = next_piece_.fetch_add(1, std::memory_order_relaxed);
-    if (piece >= pieces_) break;
-    try {
-      (*body_)(piece, worker);
-    } catch (...) {
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
-      next_piece_.store(pieces_, std::memory_order_relaxed);
+  for (size_t k = 0; k < shares_.size(); ++k) {
+    Share& share = shares_[(static_cast<size_t>(worker) + k) % shares_.size()];
+    for (;;) {
+      const int64_t piece = share.next.fetch_add(1, std::memory_order_relaxed);
+      if (piece >= share.end) break;
+      try {
+        (*body_)(piece, worker);
+      } catch (...) {
+        const std::lock_guard lock(mutex_);
+        if (!error_) error_ = std::current_exception();
+        for (Share& s : shares_) s.next.store(s.end, std::memory_order_relaxed);
+      }
     }
   }
   inside_region = false;

@@ -44,9 +44,10 @@ std::thread start_thread(F f) {
 inline constexpr int kMostThreads = 1024;
 
 // run(pieces, body) calls body(piece, worker) once for every piece in [0, pieces), worker in [0, threads()), the caller
-// being worker 0, and returns when all are done. The first exception of a piece is rethrown in the caller. Between
-// regions workers spin for about 50 us, then sleep. threads = 1 creates no thread. One region at a time: a nested run
-// executes in the calling worker alone, and callers in several threads take turns.
+// being worker 0, and returns when all are done. A worker begins with its own share of neighbouring pieces, the same
+// ones in every region, whose data its cache may still hold, then helps the others. The first exception of a piece is
+// rethrown in the caller. Between regions workers spin for about 50 us, then sleep. threads = 1 creates no thread. One
+// region at a time: a nested run executes in the calling worker alone, and callers in several threads take turns.
 class ThreadPool {
  public:
   // Throws Error{usage} unless 1 <= threads <= kMostThreads, Error{device} where the system gives fewer.
@@ -68,10 +69,13 @@ class ThreadPool {
   std::mutex mutex_;
   std::condition_variable wake_;
   alignas(64) std::atomic<uint64_t> region_{0};  // bumped once per region
-  alignas(64) std::atomic<int64_t> next_piece_{0};
+  struct alignas(64) Share {                     // of a worker: pieces that nobody has taken yet
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+  std::vector<Share> shares_;
   alignas(64) std::atomic<int> running_{0};
   const FunctionRef<void(int64_t, int)>* body_ = nullptr;
-  int64_t pieces_ = 0;
   bool stopped_ = false;
   std::exception_ptr error_;
 };
