@@ -30,9 +30,11 @@ constexpr ConvolutionImpl<float> bf16_impls[] = {
     bf16_row("bf16_pairs", Precision::bf16_pairs, bf16_pairs_accepts, convolution_bf16_pairs_avx512)};
 #endif
 
-// Units whose work is worth handing to a thread: about 10 us of a fast core.
+// Units whose work is worth handing to a thread: about 10 us of a fast core. To read or write a number takes as long as
+// some 40 multiply-adds.
 int64_t grain(const ConvolutionDims& d, int64_t units) {
-  const int64_t work = d.rows() * d.cout * (d.cin / d.groups) * d.taps() / std::max<int64_t>(units, 1);
+  const int64_t products = d.cout * (d.cin / d.groups) * d.taps(), moved = 40 * (d.cin + d.cout);
+  const int64_t work = d.rows() * std::max(products, moved) / std::max<int64_t>(units, 1);
   return 1 + 1'000'000 / std::max<int64_t>(work, 1);
 }
 

@@ -67,7 +67,7 @@ void pack_weight(const DepthwiseDims& d, const T* weight, bool turned, T* packed
 template <class T>
 void run_forward(const DepthwiseDims& d, const T* x, const T* packed, const Epilogue<Strided<T>>& epilogue, T* y,
                  DepthwiseForwardOf<T>* run) {
-  const int64_t grain = 1 + 65536 / std::max<int64_t>(1, d.w * d.c * d.kd * d.kh * d.kw);
+  const int64_t grain = 1 + 65536 / std::max<int64_t>(1, d.w * d.c * std::max<int64_t>(4, d.kd * d.kh * d.kw));
   parallel_ranges(d.n * d.d * d.h, grain,
                   [&](int64_t first, int64_t last, int) { run(d, first, last, x, packed, epilogue, y); });
 }
