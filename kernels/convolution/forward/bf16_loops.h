@@ -46,7 +46,7 @@ void bf16_units(const Bf16Cut& c, long first, long last, const float* x, const f
                tw = d.w - w0 < c.tw ? d.w - w0 : c.tw;
     // Columns [left, left + line) of x, of which [from, end) are in the image.
     const long left = w0 - d.kw / 2, from = left < 0 ? 0 : left, end = left + c.line < d.w ? left + c.line : d.w;
-    for (long z = 0; z < planes + d.kd - 1; ++z)
+    for (long z = 0; z < planes + d.kd - 1; ++z) {
       for (long r = 0; r < th + d.kh - 1; ++r) {
         Bf16* const to = strip + z * plane + r * row;
         const long zz = z0 + z - d.kd / 2, h = h0 + r - d.kh / 2;
@@ -61,6 +61,10 @@ void bf16_units(const Bf16Cut& c, long first, long last, const float* x, const f
         else
           narrow(x + pixel * d.ldx + g * c.cin, d.ldx, c.cin, end - from, to + before);
       }
+      // What a piece of a run reads behind the last one is multiplied by 0: it may not be what memory held before.
+      Bf16* const behind = strip + z * plane + (th + d.kh - 1) * row;
+      for (long i = 0; i < kBf16Depth; ++i) behind[i] = 0;
+    }
     for (long v = 0; v < vectors; v += 2) {
       const long channel = g * cout + v * kBf16Outputs, live = cout - v * kBf16Outputs;
       alignas(64) float bias[2 * kBf16Outputs] = {};
