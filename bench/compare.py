@@ -298,7 +298,21 @@ def arguments():
     a = p.parse_args()
     a.size = a.size or SIZE[a.rank]
     if a.precision == "bf16":
+        if a.cases == ["training"]:
+            p.error("argument --cases: training has no --precision bf16")
         a.cases = ["inference"]
+    for name in ("size", "batch", "threads", "runs"):
+        values = getattr(a, name)
+        if min(values if isinstance(values, list) else [values]) < 1:
+            p.error(f"argument --{name}: expected at least 1")
+    if a.size % 32:
+        p.error(f"argument --size: expected a multiple of 32, got {a.size}")
+    for name in ("program", "python"):
+        path = getattr(a, name)
+        if path and not os.access(path, os.X_OK):
+            p.error(f"argument --{name}: {path} is no program")
+    if a.json and not os.access(os.path.dirname(os.path.abspath(a.json)), os.W_OK):
+        p.error(f"argument --json: no file can be written in the folder of {a.json}")
     return a
 
 

@@ -41,7 +41,8 @@ Context::Context(ContextOptions options)
   check(supported(precision), ErrorKind::device, "[precision] ", name_of(precision), ": it needs ", need_of(precision),
         ", which this CPU lacks");
   check(precision == Precision::f32 || (isa_ == Isa::avx512 && provider_ == Provider::own), ErrorKind::usage,
-        "[precision] ", name_of(precision), ": expected our own rows of avx512 beside it, got ", arithmetic());
+        "[precision] ", name_of(precision), ": expected instruction set avx512 and our own convolutions, got ",
+        name_of(isa_), " and ", name_of(provider_), "; LGMS_ISA or LGMS_PROVIDER may be set");
   if (!options_.executor) pool_ = std::make_unique<ThreadPool>(threads_);
 }
 

@@ -93,6 +93,7 @@ class Context {
   // The same, or the memory of the context's device. Throws Error{device} where it is neither.
   std::shared_ptr<Allocator> memory(Device device) const;
   StopToken& stop() { return stop_; }
+  const StopToken& stop() const { return stop_; }
   void log(std::string_view line) const {
     if (options_.log) options_.log(line);
   }

@@ -319,6 +319,7 @@ int64_t Step::trained_elements() const {
 void check_input(const Config& config, const Shape& x) {
   check(x.rank() == 5 && x.channels() == config.in_channels, ErrorKind::usage,
         "[network] input: expected [N, D, H, W, ", config.in_channels, "], got ", x);
+  check(x[0] >= 1, ErrorKind::usage, "[network] input: expected at least one image, got ", x);
   check(config.rank == 3 || x[1] == 1, ErrorKind::usage, "[network] input: expected depth 1 in 2D, got ", x);
   for (int axis = config.rank == 3 ? 1 : 2; axis < 4; ++axis)
     check(x[axis] > 0 && x[axis] % Config::kInputMultiple == 0, ErrorKind::usage,

@@ -319,7 +319,7 @@ TEST_CASE("--precision: runs where the processor can, is a device error where no
     const Outcome avx2 =
         testing::run_program("/usr/bin/env", {"LGMS_ISA=avx2", LGMS_PROGRAM, "bench", "--precision", "bf16"});
     CHECK(avx2.code == 2);
-    CHECK(avx2.err.find("[precision] " + best.get<std::string>() + ": expected our own rows of avx512") !=
+    CHECK(avx2.err.find("[precision] " + best.get<std::string>() + ": expected instruction set avx512") !=
           std::string::npos);
   }
 }

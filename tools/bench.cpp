@@ -35,6 +35,7 @@ struct Arguments {
 };
 
 constexpr int kWarmUp = 3;
+constexpr int kMostTraced = 100;  // runs: some 120 MB of spans and text
 constexpr double kMiB = 1 << 20;
 
 // A network with something to compute.
@@ -220,6 +221,8 @@ void add_bench(CommandLine& program) {
     if (!a->file.empty()) verb.refuse({"--config", "--size", "--batch"}, "is the file's; leave it out");
     if (!a->train) verb.refuse({"--checkpointing"}, "is for --train");
     if (a->train) verb.refuse({"--precision", "--small"}, "is for inference");
+    check(a->trace.empty() || a->runs <= kMostTraced, ErrorKind::usage, "[bench] --runs: expected at most ",
+          kMostTraced, " with --trace, which keeps all they do, got ", a->runs);
     if (a->train || a->interactive) verb.refuse({"--profile", "--trace"}, "is for inference, without --interactive");
     bench(*a);
   });

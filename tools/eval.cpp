@@ -77,6 +77,7 @@ void eval(const EvalArguments& a, Verb verb) {
         "[eval] expected either --model or --predictions, got ", a.model.empty() ? "neither" : "both");
   if (!a.predictions.empty()) {
     verb.refuse(flat, "is for pictures");
+    verb.refuse({"--precision", "--small"}, "is for --model");
     return eval_label_files(a);
   }
   ModelFile file = load_model(a.model, a.recipe);

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 
+#include "core/error.h"
 #include "core/io/output_file.h"
 #include "core/thread_pool.h"
 #include "tools/printing.h"
@@ -52,7 +53,7 @@ double milliseconds(Clock::time_point from, Clock::time_point to) {
 class Recorder {
  public:
   Recorder(const Inference& net, const Tensor& x, int threads, const Context& like, bool spans)
-      : net_(net), x_(x), records_(spans) {
+      : net_(net), x_(x), like_(like), records_(spans) {
     ContextOptions options{.threads = threads,
                            .isa = like.isa(),
                            .provider = like.provider(),
@@ -72,6 +73,7 @@ class Recorder {
     plan->run(x_, arena);
     samples_.assign(plan->steps().steps.size(), {});
     for (run_ = 0; run_ < runs; ++run_) {
+      check(!like_.stop().requested(), ErrorKind::interrupted, "interrupted; measured ", run_, " of ", runs, " runs");
       step_ = 0;
       const auto start = Clock::now();
       auto from = start;
@@ -112,6 +114,7 @@ class Recorder {
 
   const Inference& net_;
   const Tensor& x_;
+  const Context& like_;
   bool records_;
   std::optional<ThreadPool> pool_;  // that of the context, where spans are recorded
   std::optional<Context> context_;
